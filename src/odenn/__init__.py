@@ -1,0 +1,3 @@
+"""Solve systems of ordinary differential equations with neural networks."""
+
+from odenn._version import __version__ as __version__
