@@ -1,3 +1,19 @@
-"""Solve systems of ordinary differential equations with neural networks."""
+"""Solve systems of ordinary differential equations with neural networks.
+
+>>> import odenn
+>>> problem = odenn.parse("dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1", span=(0, 10))
+>>> solution = odenn.solve(problem, rtol=1e-9)
+>>> solution.success
+True
+"""
 
 from odenn._version import __version__ as __version__
+from odenn.methods.collocation import Collocation as Collocation
+from odenn.networks.features import Features as Features
+from odenn.networks.legendre import Legendre as Legendre
+from odenn.problem import IVP as IVP
+from odenn.problem import PerformanceWarning as PerformanceWarning
+from odenn.problem import parse as parse
+from odenn.solution import Solution as Solution
+from odenn.solve import solve as solve
+from odenn.status import Status as Status

@@ -1,0 +1,3 @@
+"""Collocation on adaptive windows, with an estimate of the global error: the default method."""
+
+from odenn.methods.collocation.method import Collocation as Collocation

@@ -1,0 +1,51 @@
+"""The few array operations that NumPy does best in one call and compiled code does best in a loop.
+
+The engine calls them by name; `compiled.py` replaces each with its loop. All of them are plain mathematics without state.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from odenn.networks.tables import Array, ComplexArray, StageSolver
+
+
+def distance(A: Array, B: Array, scale: Array) -> float:
+    """Root mean square over the nodes and components of scale * (A - B); `scale` has shape (n, 1)."""
+    D = (A - B) * scale
+    return float(np.sqrt(np.vdot(D, D) / D.size))
+
+
+def excess(E: Array, Y: Array, peak: Array, rtol: float, atol: Array) -> float:
+    """max over rows i and nodes k of |E_ik| / (atol_i + rtol * max(peak_i, |Y_i0|, ..., |Y_ik|)).
+
+    E, Y (n, k) in the order in which the solution is computed; peak, atol (n, 1). NaN counts as infinity.
+    """
+    bound = np.maximum.accumulate(np.abs(Y), axis=1)
+    np.maximum(bound, peak, out=bound)
+    bound *= rtol
+    bound += atol
+    largest = float((np.abs(E) / bound).max())
+    return largest if largest == largest else np.inf
+
+
+def row_peaks(Y: Array, peak: Array) -> Array:
+    """max(peak_i, max_k |Y_ik|), shape (n, 1)."""
+    return np.maximum(np.abs(Y).max(axis=1).reshape(-1, 1), peak)
+
+
+def stage_inverses(J: Array, h: float, power: Array, fold: Array, solver: StageSolver) -> ComplexArray:
+    """Inverses (q, n, n) of I - sum_r (h lambda)^power_r J[:, r] fold[r, :], one for every eigenvalue lambda of K.
+
+    `fold` (N, n) sends the column of a state to the component whose highest derivative drives it.
+    """
+    hl = h * solver.eigenvalues
+    blocks = (J * (hl.reshape(-1, 1, 1) ** power)) @ fold
+    return np.linalg.inv(np.eye(J.shape[0]) - blocks)
+
+
+def solve_stages(inverses: ComplexArray, solver: StageSolver, R: Array) -> Array:
+    """(I - h K x J)^-1 R for all nodes at once, through the eigenvectors of K; R and the result (n, m)."""
+    X = (R @ solver.left).T
+    X = (inverses @ X[:, :, None])[:, :, 0]
+    return np.ascontiguousarray((X.T @ solver.right).real)

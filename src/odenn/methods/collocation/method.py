@@ -1,0 +1,286 @@
+"""The driver of the engine: starts it, gives it room, tightens it until the global estimate meets what was asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odenn.methods.collocation import engine
+from odenn.methods.collocation.engine import Control, State, Store
+from odenn.methods.outcome import Outcome, Progress, Stats
+from odenn.networks.features import Features
+from odenn.networks.legendre import Legendre, LegendreUnits
+from odenn.networks.tables import Array, Tables
+from odenn.networks.windows import Windows
+from odenn.problem import IVP
+from odenn.status import Status
+
+# Local tolerance as a fraction of the global one. The order is so high that a hundred times less error costs a fifth
+# more windows, and what is over is room for growth along the solution, which otherwise would take a second attempt.
+LOCAL = 0.02
+# Estimates of up to this fraction of the tolerance count as met at once; above it another attempt is made, so that an
+# estimate that is a little short is no false success.
+MARGIN = 0.5
+ATTEMPTS = 6
+FINEST = 4e-15  # relative local tolerance; below it there is only rounding
+GIVE_UP = 1e5  # estimate / tolerance at which an attempt is stopped and a tighter one begun
+CHUNK = 64  # windows per visit of the engine in plain Python; the driver looks at clock and progress in between
+COMPILED_CHUNK = 4096
+DEFAULT_ATOL = 1e-6  # of rtol times the size of the initial values: only zero crossings at the start feel it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collocation:
+    """Solve window by window for the output weights of a network with fixed hidden units.
+
+    Parameters
+    ----------
+    network
+        `Legendre()` or `Features()`.
+    stiff
+        True solves every window by Newton's method, False none; None decides while solving.
+    compile
+        Compile the engine and the right-hand side with Numba (text problems and functions that Numba can compile).
+        It pays from the second solve on.
+    max_windows, max_seconds
+        Budget.
+
+    Examples
+    --------
+    >>> Collocation(stiff=True).stiff
+    True
+    """
+
+    network: Legendre | Features = field(default_factory=Legendre)
+    stiff: bool | None = None
+    compile: bool = False
+    max_windows: int = 200_000
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, Legendre | Features):
+            raise TypeError(f"`network` must be Legendre() or Features(), got {self.network!r}")
+        if isinstance(self.network, Features) and self.stiff:
+            raise ValueError("`stiff=True` needs the Legendre network: feature networks have no implicit solver")
+        if not (isinstance(self.max_windows, int) and self.max_windows >= 1):
+            raise ValueError(f"`max_windows` must be a positive whole number, got {self.max_windows!r}")
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ValueError(f"`max_seconds` must be positive or None, got {self.max_seconds!r}")
+
+    def run(self, problem: IVP, *, rtol: float, atol: Array | None, progress: Progress | None = None) -> Outcome:
+        """Solve `problem` to |error_i(t)| <= atol_i + rtol max_{s <= t} |y_i(s)|; atol (n,), None for the default."""
+        clock = time.perf_counter()
+        machine = _compiled(problem) if self.compile else _plain(problem)
+        if atol is None:
+            atol = np.full(problem.n, DEFAULT_ATOL * rtol * _size(problem))
+        counts = np.zeros(8, dtype=np.int64)
+        fraction = LOCAL
+        legs: list[_Leg] = []
+        attempts = 0
+        with np.errstate(all="ignore"):
+            while attempts < ATTEMPTS:
+                attempts += 1
+                legs = [
+                    _march(self, problem, machine, end, rtol, atol, fraction, counts, clock, progress)
+                    for end in _ends(problem)
+                ]
+                worst = max(leg.state.worst for leg in legs)
+                finest = fraction * rtol <= FINEST
+                if worst <= MARGIN or finest or any(leg.reason == BUDGET for leg in legs):
+                    break
+                fraction *= max(0.3 * MARGIN / worst, 1e-5)
+        return _outcome(self, problem, legs, rtol, atol, attempts, counts, time.perf_counter() - clock)
+
+
+BUDGET = 4  # beside the engine's own reasons
+
+
+@dataclass(frozen=True)
+class _Machine:
+    march: Callable[..., tuple[int, int, State]]
+    rhs: Any
+    jacobian: Any
+    parameters: Array
+    chunk: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Leg:
+    """One march from the initial point towards one end of the span."""
+
+    reason: int
+    store: Store
+    filled: int
+    state: State
+
+
+def _plain(problem: IVP) -> _Machine:
+    return _Machine(engine.march, problem.fill, problem.fill_jacobian, problem.parameters, CHUNK)
+
+
+def _compiled(problem: IVP) -> _Machine:
+    from odenn.methods.collocation import compiled
+
+    rhs, jacobian = compiled.functions(problem)
+    return _Machine(compiled.march(), rhs, jacobian, problem.parameters, COMPILED_CHUNK)
+
+
+def _ends(problem: IVP) -> list[float]:
+    """Where the marches from t0 go: the end of the span, and its start if t0 lies inside."""
+    assert problem.span is not None
+    start, end = problem.span
+    return [point for point in (end, start) if point != problem.t0]
+
+
+def _size(problem: IVP) -> float:
+    """Size of the solution at its start: of the values; if all are zero, of what the slopes add over the span."""
+    assert problem.span is not None
+    values = float(np.abs(problem.initial[: problem.n]).max())
+    if values == 0.0:
+        slopes = problem.first_order(problem.t0 or 0.0, problem.initial)
+        values = float(np.abs(slopes).max()) * abs(problem.span[1] - problem.span[0])
+    return values or 1.0
+
+
+def _first_length(problem: IVP, jacobian: Array, end: float) -> float:
+    """Length over which the equation, linearised, moves by its own size; the error control does the rest."""
+    speed = float(np.abs(jacobian).sum(axis=1).max())
+    remaining = abs(end - (problem.t0 or 0.0))
+    return min(0.1 * remaining, 1.0 / speed if speed > 0 and np.isfinite(speed) else remaining)
+
+
+def _empty_store(capacity: int, n: int, r: int, M: int) -> Store:
+    return Store(
+        np.empty(capacity),
+        np.empty(capacity),
+        np.empty((capacity, n)),
+        np.zeros((capacity, n, r)),
+        np.empty((capacity, n)),
+        np.zeros((capacity, n, M)),
+    )
+
+
+def _march(
+    method: Collocation, problem: IVP, machine: _Machine, end: float, rtol: float, atol: Array, fraction: float,
+    counts: NDArray[np.int64], clock: float, progress: Progress | None,
+) -> _Leg:  # fmt: skip
+    """One march to `end`, with as much room as it needs and the budget allows."""
+    n, N = problem.n, problem.initial.size
+    local = max(fraction * rtol, FINEST)
+    explicit: Tables = method.network.tables(local, stiff=False)
+    implicit: Tables = method.network.tables(local, stiff=True)
+    can_be_stiff = implicit.solver.eigenvalues.size > 0
+    t0 = float(problem.t0 or 0.0)
+    span = abs(end - t0)
+    control = Control(
+        rtol=local,
+        atol=(fraction * problem.layout.fold @ atol).reshape(N, 1),
+        global_rtol=rtol,
+        global_atol=atol.reshape(n, 1),
+        smallest=max(16 * engine.EPS * max(abs(t0), abs(end)), 1e-18 * span),
+        give_up=GIVE_UP,
+        stiff=0 if method.stiff is False or not can_be_stiff else (2 if method.stiff else 1),
+    )
+    z = problem.initial.copy()
+    state = State(
+        t=t0,
+        h=_first_length(problem, problem.jacobian(t0, z), end),
+        z=z,
+        second=z.copy(),
+        peak=np.abs(z).reshape(N, 1),
+        slopes=np.empty((n, 0)),
+        length=1.0,
+        implicit=bool(method.stiff),
+        streak=0,
+        patience=6,
+        rate=0.0,
+        worst=0.0,
+    )
+    r = max(explicit.weights.shape[1], implicit.weights.shape[1] if can_be_stiff else 0)
+    M = max(explicit.fine_nodes.size, implicit.fine_nodes.size)
+    store, filled, reason = _empty_store(machine.chunk, n, r, M), 0, engine.FULL
+    while reason == engine.FULL:
+        reason, filled, state = machine.march(
+            machine.rhs, machine.jacobian, machine.parameters, float(end), explicit, implicit, problem.layout, control,
+            state, store, filled, counts,
+        )  # fmt: skip
+        if progress is not None:
+            progress(abs(state.t - t0) / span)
+        if reason == engine.FULL:
+            late = method.max_seconds is not None and time.perf_counter() - clock > method.max_seconds
+            if filled >= method.max_windows or late:
+                reason = BUDGET
+            else:
+                room = _empty_store(min(max(filled, machine.chunk), method.max_windows - filled), n, r, M)
+                store = Store(*(np.concatenate(pair) for pair in zip(store, room, strict=True)))
+    return _Leg(reason, store, filled, state)
+
+
+def _outcome(
+    method: Collocation, problem: IVP, legs: list[_Leg], rtol: float, atol: Array, attempts: int,
+    counts: NDArray[np.int64], seconds: float,
+) -> Outcome:  # fmt: skip
+    """Join the marches, in the order of time, and say how they ended."""
+    parts = [Store(*(array[: leg.filled] for array in leg.store)) for leg in legs]
+    joined = Store(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    order = np.argsort(np.minimum(joined.start, joined.start + joined.length), kind="stable")
+    joined = Store(*(array[order] for array in joined))
+    units = method.network.hidden(joined.weights.shape[2])
+    error_units = LegendreUnits(joined.error_weights.shape[2])
+    peak = np.max([leg.state.peak for leg in legs], axis=0)[: problem.n, 0]
+    status, message = _verdict(problem, legs, rtol)
+    points = [float(problem.t0 or 0.0), *(leg.state.t for leg in legs)]
+    return Outcome(
+        windows=Windows(joined.start, joined.length, joined.value, joined.weights, units),
+        errors=Windows(joined.start, joined.length, joined.error, joined.error_weights, error_units),
+        # Rounding: about one unit in the last place for every window, adding up at random.
+        floor=2 * engine.EPS * np.sqrt(len(order) + 1.0) * peak,
+        reached=(min(points), max(points)),
+        status=status,
+        message=message,
+        stats=Stats(
+            calls=int(counts[engine.CALLS]),
+            evaluations=int(counts[engine.POINTS]),
+            windows=len(order),
+            stiff_windows=int(counts[engine.STIFF_WINDOWS]),
+            rejected=int(counts[engine.REJECTED]),
+            sweeps=int(counts[engine.SWEEP]),
+            newton_steps=int(counts[engine.STEP]),
+            jacobians=int(counts[engine.JACOBIANS]),
+            attempts=attempts,
+            seconds=seconds,
+        ),
+    )
+
+
+def _verdict(problem: IVP, legs: list[_Leg], rtol: float) -> tuple[Status, str]:
+    worst = max(leg.state.worst for leg in legs)
+    reached = f"estimated error is {worst:.2g} times the tolerance"
+    for leg in legs:
+        at = f"at {problem.independent} = {leg.state.t:.10g}"
+        if leg.reason == BUDGET:
+            return Status.BUDGET, f"{Status.BUDGET.value}: stopped {at} after {leg.filled} windows"
+        if leg.reason == engine.TOO_SMALL:
+            status = _why_stuck(problem, leg.state)
+            return status, f"{status.value} {at}"
+    if worst <= 1.0:
+        return Status.SUCCESS, f"{Status.SUCCESS.value} ({reached})"
+    status = Status.PRECISION
+    return status, f"{status.value}: {reached}"
+
+
+def _why_stuck(problem: IVP, state: State) -> Status:
+    """Why the windows shrank to nothing: look at the right-hand side where the march ended, and a little further."""
+    size = float(np.abs(state.z[: problem.n]).max())
+    ahead = state.t + np.array([0.0, 1.0, 10.0]) * 4 * state.h
+    slopes = problem.rhs(ahead, np.repeat(state.z.reshape(-1, 1), 3, axis=1))
+    if size > 1e5 * _size(problem) or (np.isfinite(size) and np.abs(slopes[:, 0]).max() * state.h > 0.01 * size > 0):
+        return Status.BLOW_UP
+    if not np.isfinite(slopes).all():
+        return Status.NON_FINITE
+    return Status.STALLED

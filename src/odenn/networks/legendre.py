@@ -1,0 +1,150 @@
+"""Legendre functional-link network: hidden units are Legendre polynomials on the window.
+
+Source: S. Mall and S. Chakraverty, "Application of Legendre neural network for solving ordinary differential
+equations", Applied Soft Computing 43 (2016) 347-356.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import legendre
+
+from odenn.networks.tables import RATIOS, Array, StageSolver, Tables
+
+
+@lru_cache(maxsize=64)
+def radau_nodes(m: int) -> Array:
+    """Right Radau points on (0, 1]: the zeros of P_m(x) - P_{m-1}(x) with x = 2 s - 1; the last is exactly 1.
+
+    Divided by x - 1 these are the zeros of the Jacobi polynomial P_{m-1}^{(1, 0)}, found as the eigenvalues of its
+    symmetric tridiagonal matrix (Golub and Welsch 1969), which is accurate to rounding at every degree.
+    """
+    if m == 1:
+        return np.ones(1)
+    k = np.arange(m - 1, dtype=float)
+    diagonal = -1.0 / ((2 * k + 1) * (2 * k + 3))
+    k = k[1:]
+    beside = np.sqrt(k * (k + 1) / (2 * k + 1) ** 2)
+    x = np.linalg.eigvalsh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
+    return np.append((x + 1) / 2, 1.0)
+
+
+def features(s: Array, degree: int) -> Array:
+    """phi_j(s) = P_j(2 s - 1), j < degree; shape s.shape + (degree,)."""
+    return legendre.legvander(2 * s - 1, degree - 1)
+
+
+def integrated_features(s: Array, degree: int) -> Array:
+    """psi_j(s) = integral_0^s P_j(2 u - 1) du = (P_{j+1} - P_{j-1})/(2 (2 j + 1)); psi_0 = s."""
+    P = legendre.legvander(2 * s - 1, degree)
+    psi = np.empty((*np.shape(s), degree))
+    psi[..., 0] = s
+    j = np.arange(1, degree)
+    psi[..., 1:] = (P[..., 2:] - P[..., :-2]) / (2 * (2 * j + 1))
+    return psi
+
+
+def _weights(nodes: Array) -> Array:
+    """(m, m): slopes at the nodes -> Legendre coefficients of their interpolant."""
+    return np.linalg.inv(features(nodes, nodes.size)).T.copy()
+
+
+def stage_solver(integral: Array) -> StageSolver:
+    """Eigen-decomposition of K; `integral` is K transposed, as in Tables."""
+    eigenvalues, V = np.linalg.eig(integral.T)
+    inverse = np.linalg.inv(V)
+    keep = eigenvalues.imag >= 0
+    factor = np.where(eigenvalues[keep].imag > 0, 2.0, 1.0)
+    left = np.ascontiguousarray(inverse[keep].T).astype(complex)
+    right = np.ascontiguousarray((V[:, keep] * factor).T).astype(complex)
+    return StageSolver(left, right, eigenvalues[keep].astype(complex))
+
+
+def _extrapolation(nodes: Array, weights: Array, ratio: float, keep: int) -> Array:
+    """(m, m): slopes on a window -> slopes at the nodes of the next one, `ratio` times as long.
+
+    Only the first `keep` coefficients are used: those behind them grow like (3 + sqrt 8)^j one window on.
+    """
+    ahead = 1.0 + ratio * nodes
+    return np.ascontiguousarray(weights[:, :keep] @ features(ahead, keep).T)
+
+
+@lru_cache(maxsize=64)
+def tables(m: int, M: int, keep: int) -> Tables:
+    """Tables of the network with m Legendre units, its error measured by one with M."""
+    nodes, fine = radau_nodes(m), radau_nodes(M)
+    w, fine_w = _weights(nodes), _weights(fine)
+    integral = w @ integrated_features(nodes, m).T
+    fine_integral = fine_w @ integrated_features(fine, M).T
+    return Tables(
+        order=m + 1.0,
+        nodes=nodes,
+        integral=np.ascontiguousarray(integral),
+        weights=w,
+        guess=np.stack([_extrapolation(nodes, w, r, min(keep, m)) for r in RATIOS]),
+        fine_nodes=fine,
+        fine_integral=np.ascontiguousarray(fine_integral),
+        fine_weights=fine_w,
+        slope_at_fine=np.ascontiguousarray(w @ features(fine, m).T),
+        value_at_fine=np.ascontiguousarray(w @ integrated_features(fine, m).T),
+        solver=stage_solver(integral),
+        fine_solver=stage_solver(fine_integral),
+    )
+
+
+@dataclass(frozen=True)
+class LegendreUnits:
+    """Legendre polynomials P_0 .. P_{size-1} of 2 s - 1."""
+
+    size: int
+
+    def derivative(self, s: Array, order: int) -> Array:
+        if order == 0:
+            return integrated_features(s, self.size)
+        if order > self.size:
+            return np.zeros((s.size, self.size))
+        # Columns of D: the derivative of each P_j, written in Legendre polynomials again.
+        D = legendre.legder(np.eye(self.size), order - 1)
+        return features(s, D.shape[0]) @ D * 2.0 ** (order - 1)
+
+    def module(self) -> Any:
+        from odenn.networks.modules import LegendreModule
+
+        return LegendreModule(self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Legendre:
+    """Legendre functional-link network.
+
+    Parameters
+    ----------
+    degree
+        Number of hidden units on a window that is not stiff; None chooses it from the tolerance.
+    stiff_degree
+        Likewise on a stiff one.
+    """
+
+    degree: int | None = None
+    stiff_degree: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("degree", self.degree, 64), ("stiff_degree", self.stiff_degree, 13)):
+            if value is not None and not (isinstance(value, int) and 2 <= value <= most):
+                raise ValueError(f"`{name}` must be a whole number from 2 to {most} or None, got {value!r}")
+
+    def tables(self, rtol: float, *, stiff: bool) -> Tables:
+        """Tables for a local relative tolerance."""
+        digits = -np.log10(rtol)
+        if stiff:
+            m = self.stiff_degree or int(np.clip(round(digits / 2 + 3), 5, 11))
+            return tables(m, m + 2, 4)
+        m = self.degree or int(np.clip(round(2 * digits), 10, 24))
+        return tables(m, m + m // 4 + 1, 6)
+
+    def hidden(self, size: int) -> LegendreUnits:
+        return LegendreUnits(size)

@@ -1,0 +1,67 @@
+"""What the collocation engine has to know of a network: how its slopes at the nodes become values.
+
+On a window, s = (t - a)/h runs over [0, 1]. A network is linear in its output weights c:
+
+    y'(s) = sum_j c_j phi_j(s),    y(s) = y_a + h sum_j c_j psi_j(s),    psi_j(s) = integral_0^s phi_j.
+
+Whatever the hidden units phi are, the engine meets them only as the matrices below, so a new kind of network is a new
+way of filling this table and no new code in the engine.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+# Ratios h_new / h_old that the engine uses. A fixed grid lets the first guess on a new window (the old network,
+# extrapolated) be a matrix made once.
+RATIOS = 2.0 ** (np.arange(-12, 9) / 4.0)
+
+
+class HiddenUnits(Protocol):
+    """The fixed part of a network on one window: hidden units of the local time s in [0, 1]."""
+
+    def derivative(self, s: Array, order: int) -> Array:
+        """d^(order-1) phi_j / ds^(order-1) at s (k,), shape (k, r); order 0 is psi_j, the integral from 0 to s."""
+        ...
+
+    def module(self) -> Any:
+        """The units psi as a torch.nn.Module from (k, 1) to (k, r)."""
+        ...
+
+
+class StageSolver(NamedTuple):
+    """Eigen-decomposition of an integration matrix, K = V diag(lambda) V^-1, one of each conjugate pair kept.
+
+    `left` (m, q) takes residuals at the nodes to the eigenvectors, `right` (q, m) takes them back (its rows carry the
+    factor 2 of the pair that was dropped), `eigenvalues` (q,). Empty (q = 0) where the network has no such solver.
+    """
+
+    left: ComplexArray
+    right: ComplexArray
+    eigenvalues: ComplexArray
+
+
+class Tables(NamedTuple):
+    """Matrices of one network with m nodes, r weights, and of the finer one with M nodes that measures its error.
+
+    Rows are nodes of the source, columns those of the target: slopes F (n, m) are multiplied from the right.
+    """
+
+    order: float  # the error falls about with h^order
+    nodes: Array  # (m,) collocation points in (0, 1], the last one is 1
+    integral: Array  # (m, m) slopes at the nodes -> integral from 0 to each node
+    weights: Array  # (m, r) slopes at the nodes -> output weights c
+    guess: Array  # (len(RATIOS), m, m) slopes on the previous window -> slopes on the next, extrapolated
+    fine_nodes: Array  # (M,)
+    fine_integral: Array  # (M, M)
+    fine_weights: Array  # (M, M) slopes at the fine nodes -> Legendre coefficients of the error's slope
+    slope_at_fine: Array  # (m, M) slopes at the nodes -> the network's slope at the fine nodes
+    value_at_fine: Array  # (m, M) slopes at the nodes -> integral from 0 to the fine nodes
+    solver: StageSolver
+    fine_solver: StageSolver

@@ -1,0 +1,504 @@
+"""The problem: right-hand side, order, span, initial values and parameters; checked once, then frozen."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from sympy import Eq
+
+    from odenn.equations import System
+
+Array = NDArray[np.float64]
+Rhs = Callable[[Array, Array, Array, Array], None]
+Jacobian = Callable[[float, Array, Array, Array], None]
+
+
+class PerformanceWarning(UserWarning):
+    """The problem can be solved as it stands, but a small change would make it many times faster."""
+
+
+class Layout(NamedTuple):
+    """How the N states of a system hang together.
+
+    States are derivative-major: all n components, then the first derivatives of those of order two and more, and so on.
+    """
+
+    n: int  # components
+    source: NDArray[np.int64]  # (N,) what state r integrates: highest derivative source[r] < n, else state source[r] - n
+    offsets: NDArray[np.int64]  # (levels + 1,) where the states of each level begin
+    power: Array  # (N,) how many integrations lie between state r and its component's highest derivative
+    fold: Array  # (N, n) 1 where state r belongs to component i
+
+    @classmethod
+    def of(cls, orders: Sequence[int]) -> Layout:
+        """Layout of a system whose component i is of order orders[i]."""
+        n = len(orders)
+        states = [(level, i) for level in range(max(orders)) for i in range(n) if orders[i] > level]
+        place = {state: r for r, state in enumerate(states)}
+        source = [i if orders[i] == level + 1 else n + place[level + 1, i] for level, i in states]
+        power = [float(orders[i] - level) for level, i in states]
+        offsets = np.searchsorted([level for level, _ in states], range(max(orders) + 1))
+        fold = np.zeros((len(states), n))
+        fold[range(len(states)), [i for _, i in states]] = 1.0
+        return cls(n, np.array(source), offsets.astype(np.int64), np.array(power), fold)
+
+
+@dataclass(frozen=True, eq=False)
+class IVP:
+    """Initial value problem of order k for n components,
+
+        y_i^(k_i) = f_i(t, y, y', ...),    y(t0), y'(t0), ... given.
+
+    Parameters
+    ----------
+    f
+        Equations as text (see `parse`), or a function `f(t, y)`; for order 2 `f(t, y, dy)`, and so on; with `params`
+        one more argument at the end. It is evaluated at k times at once: `t` has shape (k,), `y` and `dy` have shape
+        (n, k), `y[0]` is the first component. It returns n rows, each of shape (k,) or a number. Plain arithmetic,
+        NumPy and torch functions all work.
+    y0
+        Initial values: shape (n,) for order 1, (order, n) above it (values, then first derivatives, ...).
+    span
+        (start, end); an end before the start means backwards.
+    order
+        Order of every component of a function; text brings its own orders.
+    params
+        Values by name; `f` receives them as `p` and reads `p.name`.
+    t0
+        Where the initial values hold, within the span; default its start.
+    names
+        Names of the components, for tables and plots.
+    vectorized
+        False if `f` takes one time only: t a number, y of shape (n,), as SciPy's solvers call it. Slower.
+
+    Raises
+    ------
+    ValueError, TypeError
+        With what was given, what is accepted and what to do.
+
+    Examples
+    --------
+    >>> problem = IVP(lambda t, y: [y[0], y[0] - y[1]], y0=[1, 1], span=(0, 10))
+    >>> problem.n, problem.orders
+    (2, (1, 1))
+    """
+
+    f: Any
+    y0: ArrayLike | None = None
+    span: tuple[float, float] | None = None
+    _: KW_ONLY
+    order: int = 1
+    params: Mapping[str, float] | None = None
+    t0: float | None = None
+    names: tuple[str, ...] = ()
+    vectorized: bool = True
+    orders: tuple[int, ...] = field(init=False)
+    initial: Array = field(init=False, repr=False)
+    """(N,) initial states, derivative-major."""
+    layout: Layout = field(init=False, repr=False)
+    system: System | None = field(init=False, repr=False)
+    """The symbolic equations, where the problem was given as text."""
+    parameters: Array = field(init=False, repr=False)
+    """(P,) values handed to the right-hand side of a text problem."""
+    fill: Rhs = field(init=False, repr=False)
+    """fill(t, Z, p, out): the highest derivatives at k states, in place; what the engine calls."""
+    fill_jacobian: Jacobian = field(init=False, repr=False)
+    """fill_jacobian(t, z, p, out): their derivatives by the states, shape (n, N)."""
+
+    def __post_init__(self) -> None:
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 - the dataclass is frozen
+        span = _checked_span(self.span)
+        put("span", span)
+        if isinstance(self.f, str) or _is_sympy(self.f):
+            from odenn.equations import parse_system
+
+            put("f", parse_system(self.f, parameters=self.params))
+        if _is_system(self.f):
+            system: System = self.f
+            put("system", system)
+            put("orders", system.orders)
+            put("names", system.names)
+            put("parameters", np.array(list(system.parameters.values()), dtype=float))
+            put("t0", _checked_t0(system.initial_point if self.t0 is None else self.t0, span))
+            values = system.initial_values if self.y0 is None else self.y0
+            if values is None:
+                raise ValueError(
+                    f"initial values are missing: give {_wanted_conditions(system)} in the text, or pass y0 with "
+                    f"{sum(system.orders)} numbers in that order"
+                )
+            put("initial", _checked_states(values, system.orders))
+            put("layout", Layout.of(system.orders))
+            rows, entries = system.rhs_numpy(), system.jacobian_numpy()
+            put("fill", _fill_rows(rows, len(system.orders)))
+
+            def fill_jacobian(t: float, z: Array, p: Array, out: Array) -> None:
+                out[...] = entries(t, z, p)
+
+            put("fill_jacobian", fill_jacobian)
+            _check_finite(self)
+            return
+        put("system", None)
+        put("t0", _checked_t0(self.t0, span))
+        initial, orders = _checked_initial(self.y0, self.order)
+        put("initial", initial)
+        put("orders", orders)
+        put("layout", Layout.of(orders))
+        put("parameters", np.empty(0))
+        put("names", _checked_names(self.names, len(orders)))
+        if not callable(self.f):
+            raise TypeError(
+                f"`f` must be a function f(t, y), text or SymPy equations, got {type(self.f).__name__}"
+            )
+        call = _positional(self.f, self.order, self.params)
+        fill, vectorized = _probe(call, self)
+        put("fill", fill)
+        put("vectorized", vectorized)
+        put("fill_jacobian", _difference_jacobian(fill, len(orders)))
+
+    @property
+    def n(self) -> int:
+        """Number of components."""
+        return len(self.orders)
+
+    @property
+    def independent(self) -> str:
+        """Name of the independent variable."""
+        return self.system.independent if self.system is not None else "t"
+
+    def rhs(self, t: ArrayLike, Z: ArrayLike) -> Array:
+        """Highest derivatives (n, k) at times t (k,) and states Z (N, k)."""
+        t, Z = np.atleast_1d(np.asarray(t, dtype=float)), np.asarray(Z, dtype=float)
+        out = np.empty((self.n, t.size))
+        self.fill(t, np.ascontiguousarray(Z.reshape(-1, t.size)), self.parameters, out)
+        return out
+
+    def first_order(self, t: ArrayLike, Z: ArrayLike) -> Array:
+        """Derivatives of all N states: the equivalent first-order system, as SciPy's solvers want it.
+
+        t of shape () with Z (N,), or t (k,) with Z (N, k); the result has the shape of Z.
+        """
+        shape = np.shape(Z)
+        t = np.broadcast_to(np.asarray(t, dtype=float), shape[1:] or (1,))
+        states = np.asarray(Z, dtype=float).reshape(shape[0], -1)
+        return np.concatenate((self.rhs(t, states), states))[self.layout.source].reshape(shape)
+
+    def jacobian(self, t: float, z: ArrayLike) -> Array:
+        """Derivatives (N, N) of `first_order` by the states at one point; exact for text, else by differences."""
+        n, N = self.n, self.initial.size
+        full = np.zeros((n + N, N))
+        self.fill_jacobian(float(t), np.asarray(z, dtype=float), self.parameters, full[:n])
+        full[n:] = np.eye(N)
+        return full[self.layout.source]
+
+    def with_params(self, **values: float) -> IVP:
+        """The same problem with other parameter values."""
+        if self.system is not None:
+            return replace(self, f=self.system.replace_parameters(values), y0=self.initial, params=None, names=())
+        return replace(self, params={**(self.params or {}), **values})
+
+
+def parse(
+    equations: str | Eq | Sequence[Eq],
+    *,
+    span: tuple[float, float],
+    initial: str | Mapping[str, float] | None = None,
+    params: Mapping[str, float] | None = None,
+) -> IVP:
+    """Problem from equations as people write them.
+
+    The text names its independent variable and accepts `dy/dx`, `y'`, `y''`, `d2y/dx2`, `^` and `**`, any dash for
+    minus, equations separated by comma, semicolon or newline, initial conditions among them (`y(0) = 1, y'(0) = 0`) or
+    as `initial`, and equations that are linear in their highest derivatives but not solved for them. It is read by a
+    closed grammar and never evaluated as code. SymPy equations are accepted as well.
+
+    Raises
+    ------
+    EquationError
+        A ValueError with the place in the text and what to do.
+
+    Examples
+    --------
+    >>> parse("dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1", span=(0, 10)).names
+    ('y1', 'y2')
+    >>> parse("y'' = -k*y; y(0) = 0, y'(0) = 1", span=(0, 10), params={"k": 4}).orders
+    (2,)
+    """
+    from odenn.equations import parse_system
+
+    return IVP(parse_system(equations, initial=initial, parameters=params), span=span)
+
+
+def _is_system(f: Any) -> bool:
+    module = sys.modules.get("odenn.equations")  # a System can only be there once its module is
+    return module is not None and isinstance(f, module.System)
+
+
+def _is_sympy(f: Any) -> bool:
+    sympy = sys.modules.get("sympy")
+    first = f[0] if isinstance(f, list | tuple) and f else f
+    return sympy is not None and isinstance(first, sympy.Eq)
+
+
+def _wanted_conditions(system: System) -> str:
+    from itertools import chain
+
+    levels = (
+        [f"{name}{chr(39) * level}(...)" for name, order in zip(system.names, system.orders, strict=True) if order > level]
+        for level in range(max(system.orders))
+    )
+    return ", ".join(chain.from_iterable(levels))
+
+
+def _checked_span(span: Any) -> tuple[float, float]:
+    try:
+        start, end = (float(value) for value in span)
+    except (TypeError, ValueError):
+        raise ValueError(f"`span` must be two numbers (start, end), got {span!r}") from None
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise ValueError(f"`span` must be finite, got ({start:g}, {end:g})")
+    if start == end:
+        raise ValueError(f"`span` has no length: it starts and ends at {start:g}")
+    if abs(end - start) < 1e-12 * max(abs(start), abs(end)):
+        raise ValueError(f"`span` = ({start!r}, {end!r}) is too short for double precision; move the origin of time")
+    return start, end
+
+
+def _checked_t0(t0: float | None, span: tuple[float, float]) -> float:
+    if t0 is None:
+        return span[0]
+    if not min(span) <= t0 <= max(span):
+        raise ValueError(
+            f"the initial values are given at {t0:g}, outside the span from {span[0]:g} to {span[1]:g}: "
+            "let the span contain that point"
+        )
+    return float(t0)
+
+
+def _real(values: Any, name: str) -> Array:
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "c":
+            raise TypeError(f"`{name}` is complex: split every component into real and imaginary part")
+        array = array.astype(float)
+    except ValueError:
+        raise ValueError(f"`{name}` must be numbers in rows of equal length, got {values!r}") from None
+    if not np.isfinite(array).all():
+        raise ValueError(f"`{name}` must be finite, got {values!r}")
+    return array
+
+
+def _checked_initial(y0: Any, order: Any) -> tuple[Array, tuple[int, ...]]:
+    if not (isinstance(order, int) and 1 <= order <= 10):
+        raise ValueError(f"`order` must be a whole number from 1 to 10, got {order!r}")
+    if y0 is None:
+        raise ValueError("`y0` is missing: give the initial values, shape (n,), or (order, n) for order above 1")
+    values = _real(y0, "y0")
+    if order == 1 and values.ndim <= 1 and values.size:
+        values = values.reshape(1, -1)
+    elif order > 1 and values.ndim == 1 and values.size == order:
+        values = values.reshape(order, 1)
+    if values.ndim != 2 or values.shape[0] != order or not values.size:
+        wanted = "(n,)" if order == 1 else f"({order}, n): values, then derivatives"
+        raise ValueError(f"`y0` has shape {np.shape(y0)}, but order {order} takes shape {wanted}")
+    return values.reshape(-1), (order,) * values.shape[1]
+
+
+def _checked_states(values: Any, orders: tuple[int, ...]) -> Array:
+    states = _real(values, "y0").reshape(-1)
+    if states.size != sum(orders):
+        raise ValueError(f"`y0` has {states.size} numbers, but the equations need {sum(orders)} (orders {orders})")
+    return states
+
+
+def _checked_names(names: Any, n: int) -> tuple[str, ...]:
+    names = tuple(str(name) for name in names)
+    if not names:
+        return ("y",) if n == 1 else tuple(f"y{i + 1}" for i in range(n))
+    if len(names) != n or len(set(names)) != n:
+        raise ValueError(f"`names` must be {n} different names, one for each component, got {names!r}")
+    return names
+
+
+def _positional(f: Callable[..., Any], order: int, params: Mapping[str, float] | None) -> Callable[..., Any]:
+    """call(t, Z) that splits the states into y, dy, ... and appends the parameters."""
+    extra: tuple[Any, ...] = ()
+    if params is not None:
+        try:
+            extra = (namedtuple("Parameters", params)(**params),)  # noqa: PYI024 - the fields are known only here
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"`params` must map names to values, got {params!r}: {error}") from None
+    if order == 1:
+        return (lambda t, Z: f(t, Z, *extra)) if extra else f
+    return lambda t, Z: f(t, *np.split(Z, order), *extra) if isinstance(Z, np.ndarray) else f(t, *Z.chunk(order), *extra)
+
+
+def _fill_rows(call: Callable[..., Any], n: int) -> Rhs:
+    def fill(t: Array, Z: Array, p: Array, out: Array) -> None:
+        rows = call(t, Z, p)
+        for i in range(n):
+            out[i] = rows[i]
+
+    return fill
+
+
+def _fill_numpy(call: Callable[..., Any], n: int) -> Rhs:
+    def fill(t: Array, Z: Array, p: Array, out: Array) -> None:
+        rows = call(t, Z)
+        if isinstance(rows, list | tuple):
+            for i in range(n):
+                out[i] = rows[i]
+        else:
+            out[...] = rows
+
+    return fill
+
+
+def _fill_torch(call: Callable[..., Any], n: int) -> Rhs:
+    import torch
+
+    def fill(t: Array, Z: Array, p: Array, out: Array) -> None:
+        with torch.no_grad():
+            rows = call(torch.from_numpy(t), torch.from_numpy(Z))
+        for i in range(n):
+            out[i] = rows[i]
+
+    return fill
+
+
+def _fill_pointwise(call: Callable[..., Any], n: int) -> Rhs:
+    def fill(t: Array, Z: Array, p: Array, out: Array) -> None:
+        columns = np.ascontiguousarray(Z.T)
+        for k in range(t.size):
+            out[:, k] = np.asarray(call(t[k], columns[k]), dtype=float).reshape(n)
+
+    return fill
+
+
+def _difference_jacobian(fill: Rhs, n: int) -> Jacobian:
+    """Forward differences, all columns in one call of the right-hand side."""
+
+    def fill_jacobian(t: float, z: Array, p: Array, out: Array) -> None:
+        N = z.size
+        size = np.abs(z)
+        # A state at zero is stepped by a millionth of the others' size: enough to be seen, small enough to be local.
+        step = 1.5e-8 * np.maximum(size, 1e-6 * (size.max() or 1.0))
+        Z = np.repeat(z.reshape(-1, 1), N + 1, axis=1)
+        Z[range(N), range(1, N + 1)] += step
+        step = Z[range(N), range(1, N + 1)] - z
+        values = np.empty((n, N + 1))
+        fill(np.full(N + 1, t), Z, p, values)
+        out[...] = (values[:, 1:] - values[:, :1]) / step
+
+    return fill_jacobian
+
+
+def _probe(call: Callable[..., Any], problem: IVP) -> tuple[Rhs, bool]:
+    """Find the way in which the user's function wants to be called, by calling it at the initial point.
+
+    Tried in turn: NumPy arrays over several times, torch tensors likewise (if torch is loaded), one time at once. What
+    it returns is compared between one and three times, so that a function that mixes its times is found out here.
+    """
+    n, t0 = problem.n, float(problem.t0 or 0.0)
+    t, Z = np.full(3, t0), np.repeat(problem.initial.reshape(-1, 1), 3, axis=1)
+    several: Any = None
+    failure: Exception | None = None
+    fill: Rhs | None = None
+    with np.errstate(all="ignore"):
+        if problem.vectorized:
+            try:
+                several, fill = call(t, Z), _fill_numpy(call, n)
+            except Exception as error:  # noqa: BLE001 - whatever the user's function raises is reported below
+                failure = error
+            if fill is None and "torch" in sys.modules:
+                import torch
+
+                try:
+                    several, fill = call(torch.from_numpy(t), torch.from_numpy(Z)), _fill_torch(call, n)
+                    several = [row.detach().numpy() if isinstance(row, torch.Tensor) else row for row in several]
+                except Exception:  # noqa: BLE001, S110 - the first failure is the one that is reported
+                    pass
+        try:
+            single = call(t0, problem.initial.copy()) if fill is None else None
+        except Exception as error:
+            raise _call_error(problem, failure or error) from (failure or error)
+        if fill is None:
+            _check_rows(single, n, 1)
+            if problem.vectorized:
+                warnings.warn(
+                    f"`f` cannot be evaluated at several times at once ({failure}); it is called once per time, which is "
+                    "slow. Write it with NumPy functions (np.sin, np.where) instead of math and if, or pass "
+                    "vectorized=False to accept this.",
+                    PerformanceWarning,
+                    stacklevel=4,
+                )
+            fill = _fill_pointwise(call, n)
+            vectorized = False
+        else:
+            _check_rows(several, n, 3)
+            vectorized = True
+        ones, threes = np.empty((n, 1)), np.empty((n, 3))
+        fill(t[:1], np.ascontiguousarray(Z[:, :1]), problem.parameters, ones)
+        fill(t, Z, problem.parameters, threes)
+    if not np.allclose(ones, threes, rtol=1e-10, atol=0.0, equal_nan=True):
+        raise ValueError(
+            "`f` gives other values at three times at once than at one: it mixes the times, for instance by a sum or a "
+            "norm over all of `y`, whose shape is (n, k). Sum over axis 0, or pass vectorized=False"
+        )
+    _require_finite(ones[:, 0], problem)
+    return fill, vectorized
+
+
+def _call_error(problem: IVP, error: Exception) -> Exception:
+    arguments = ", ".join(["t", "y", *(f"d{k if k > 1 else ''}y" for k in range(1, problem.order))])
+    arguments += ", p" if problem.params is not None else ""
+    return ValueError(
+        f"`f` failed at the initial point: {type(error).__name__}: {error}. It is called as f({arguments}) with t of shape "
+        f"(k,) and y of shape ({problem.n}, k), and returns {problem.n} rows"
+    )
+
+
+def _check_rows(rows: Any, n: int, k: int) -> None:
+    """n rows, each a real number or k of them; or an array of that shape."""
+    if rows is None:
+        raise ValueError(f"`f` returned None: it must return {n} rows (is a `return` missing?)")
+    if isinstance(rows, Mapping | str | set):
+        raise TypeError(f"`f` returned a {type(rows).__name__}: it must return a list, tuple or array of {n} rows")
+    if n == 1 and not isinstance(rows, list | tuple) and np.shape(rows) in ((), (k,)):
+        rows = [rows]  # one component needs no brackets
+    if np.ndim(rows) == 0 and not isinstance(rows, list | tuple):
+        raise ValueError(f"`f` returned a single number: it must return a list of {n} row(s), [...]")
+    if len(rows) != n:
+        raise ValueError(f"`f` returned {len(rows)} rows, but `y0` has {n} components: one row for each is needed")
+    for i, row in enumerate(rows):
+        array = np.asarray(row)
+        if array.dtype.kind == "c":
+            raise TypeError(f"`f` returned complex values in row {i}: split components into real and imaginary part")
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"`f` returned {array.dtype} in row {i}, expected real numbers")
+        if array.shape not in ((), (k,), (1,)):
+            raise ValueError(f"`f` returned shape {array.shape} in row {i}, expected ({k},), one value for each time")
+
+
+def _check_finite(problem: IVP) -> None:
+    with np.errstate(all="ignore"):
+        _require_finite(problem.rhs([problem.t0 or 0.0], problem.initial)[:, 0], problem)
+
+
+def _require_finite(values: Array, problem: IVP) -> None:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        name = problem.names[bad[0]]
+        raise ValueError(
+            f"the right-hand side of `{name}` is {values[bad[0]]} at the initial point t = {problem.t0:g}: the equation "
+            "cannot start there. Check for a division by zero, a root or logarithm of a negative number, or start beside it"
+        )

@@ -1,0 +1,88 @@
+"""`solve`, the one driver: check, pick, run, certify."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from odenn.methods.collocation import Collocation
+from odenn.methods.outcome import Progress
+from odenn.problem import IVP
+from odenn.solution import Solution
+
+
+def solve(
+    problem: IVP,
+    *,
+    rtol: float = 1e-6,
+    atol: ArrayLike | None = None,
+    method: Collocation | None = None,
+    compile: bool = False,  # noqa: A002 - the word that torch and Numba users expect
+    progress: Progress | None = None,
+) -> Solution:
+    """Solve an initial value problem to a tolerance on its global error.
+
+    Success means, for every component i and all t in the span,
+
+        |error_i(t)| <= atol_i + rtol * max over s between t0 and t of |y_i(s)|.
+
+    Parameters
+    ----------
+    problem
+        From `IVP` or `parse`.
+    rtol
+        Relative tolerance, 0 < rtol < 1.
+    atol
+        Absolute tolerance, one number or one for each component; default a millionth of rtol times the size of the
+        initial values, which matters only for components that start at zero.
+    method
+        Default `Collocation()`.
+    compile
+        Compile the engine and the right-hand side (see `Collocation`).
+    progress
+        Called now and then with the fraction of the span that is solved.
+
+    Returns
+    -------
+    Solution
+        With `success`, `status` and `message`; what was reached is returned also where the tolerance was not.
+
+    Examples
+    --------
+    >>> problem = IVP(lambda t, y: [y[0], y[0] - y[1]], y0=[1, 1], span=(0, 10))
+    >>> solution = solve(problem, rtol=1e-9)
+    >>> solution.success, bool(abs(solution(10.0)[0] / np.exp(10.0) - 1) < 1e-9)
+    (True, True)
+    """
+    if not isinstance(problem, IVP):
+        raise TypeError(
+            f"`problem` must be an odenn.IVP, got {type(problem).__name__}: make one with odenn.IVP(f, y0=..., span=...) "
+            "or odenn.parse(text, span=...)"
+        )
+    tolerance, absolute = _checked_tolerances(rtol, atol, problem.n)
+    method = Collocation() if method is None else method
+    if compile:
+        method = replace(method, compile=True)
+    outcome = method.run(problem, rtol=tolerance, atol=absolute, progress=progress)
+    return Solution(problem=problem, outcome=outcome, rtol=tolerance)
+
+
+def _checked_tolerances(rtol: Any, atol: Any, n: int) -> tuple[float, Any]:
+    try:
+        tolerance = float(rtol)
+    except (TypeError, ValueError):
+        raise TypeError(f"`rtol` must be a number, got {rtol!r}") from None
+    if not 0 < tolerance < 1:
+        raise ValueError(f"`rtol` must lie between 0 and 1, got {rtol!r}")
+    if atol is None:
+        return tolerance, None
+    try:
+        absolute = np.broadcast_to(np.asarray(atol, dtype=float), (n,)).copy()
+    except (TypeError, ValueError):
+        raise ValueError(f"`atol` must be one number or {n} numbers, one for each component, got {atol!r}") from None
+    if not (np.isfinite(absolute).all() and (absolute >= 0).all()):
+        raise ValueError(f"`atol` must be finite and not negative, got {atol!r}")
+    return tolerance, absolute
