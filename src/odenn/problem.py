@@ -331,15 +331,18 @@ def _checked_names(names: Any, n: int) -> tuple[str, ...]:
 
 def _positional(f: Callable[..., Any], order: int, params: Mapping[str, float] | None) -> Callable[..., Any]:
     """call(t, Z) that splits the states into y, dy, ... and appends the parameters."""
-    extra: tuple[Any, ...] = ()
-    if params is not None:
-        try:
-            extra = (namedtuple("Parameters", params)(**params),)  # noqa: PYI024 - the fields are known only here
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"`params` must map names to values, got {params!r}: {error}") from None
+    extra = (parameters_of(params),) if params is not None else ()
     if order == 1:
         return (lambda t, Z: f(t, Z, *extra)) if extra else f
     return lambda t, Z: f(t, *np.split(Z, order), *extra) if isinstance(Z, np.ndarray) else f(t, *Z.chunk(order), *extra)
+
+
+def parameters_of(params: Mapping[str, float]) -> Any:
+    """The object from which a right-hand side reads `p.name`; a named tuple, which Numba understands too."""
+    try:
+        return namedtuple("Parameters", params)(**params)  # noqa: PYI024 - the fields are known only here
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`params` must map names to values, got {params!r}: {error}") from None
 
 
 def _fill_rows(call: Callable[..., Any], n: int) -> Rhs:

@@ -94,7 +94,7 @@ def assemble(F: Array, za: Array, hK: Array, layout: Layout) -> Array:
     for level in range(layout.offsets.size - 2, -1, -1):
         lo, hi = layout.offsets[level], layout.offsets[level + 1]
         W[n + lo : n + hi] = za[lo:hi] + W[layout.source[lo:hi]] @ hK
-    return W[n:]
+    return np.ascontiguousarray(W[n:])
 
 
 def state_slopes(F: Array, Z: Array, layout: Layout) -> Array:

@@ -1,0 +1,131 @@
+"""The engine compiled by Numba: the same source, its kernels as loops, right-hand sides as C functions.
+
+Right-hand sides enter the engine as function pointers of one signature, so it is compiled once, cached on disk, and
+serves every problem from then on; only the right-hand side itself is compiled anew.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types as nt
+
+from odenn.methods.collocation import engine, loops
+from odenn.problem import IVP
+
+VECTOR, MATRIX = nt.float64[::1], nt.float64[:, ::1]
+RHS = nt.void(VECTOR, MATRIX, VECTOR, MATRIX)  # (t, Z, p, out)
+JACOBIAN = nt.void(nt.float64, VECTOR, VECTOR, MATRIX)  # (t, z, p, out)
+
+# In the order in which they call each other.
+KERNELS = ("distance", "excess", "row_peaks", "stage_inverses", "solve_stages")
+ENGINE = (
+    "assemble", "state_slopes", "sweep", "newton", "driven_scale", "start_slopes", "nearest_ratio", "growth", "march",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def march() -> Callable[..., Any]:
+    """`engine.march`, compiled. The first call ever takes about a minute; later processes read it from disk."""
+    namespace = dict(vars(engine))
+    for module, names in ((loops, KERNELS), (engine, ENGINE)):
+        for name in names:
+            source = getattr(module, name)
+            copy = types.FunctionType(source.__code__, namespace if module is engine else vars(module), name)
+            copy.__module__, copy.__qualname__ = module.__name__, name
+            namespace[name] = numba.njit(cache=True, error_model="numpy")(copy)
+    return namespace["march"]
+
+
+def functions(problem: IVP) -> tuple[Any, Any]:
+    """Right-hand side and Jacobian of a problem as C functions.
+
+    Raises
+    ------
+    ValueError
+        If the right-hand side is a Python function that Numba cannot compile; with Numba's reason and what to do.
+    """
+    if problem.system is not None:
+        return _from_source(problem.system.rhs_source(), problem.system.jacobian_source())
+    params = tuple((problem.params or {}).items())
+    try:
+        return _from_function(problem.f, problem.n, problem.order, params)
+    except numba.core.errors.NumbaError as error:
+        reason = " ".join(str(error).split())[:400]
+        raise ValueError(
+            "`f` cannot be compiled by Numba. Write it for one time, with plain arithmetic, math or NumPy functions, "
+            f"returning a tuple or list of numbers; or give the equations as text; or leave out compile=True. Numba says: {reason}"
+        ) from None
+
+
+@lru_cache(maxsize=256)
+def _from_source(rhs: str, jacobian: str) -> tuple[Any, Any]:
+    # The source is generated from SymPy expressions with names of our own; no text of the user's is in it.
+    namespace: dict[str, Any] = {}
+    exec(compile(rhs, "<odenn right-hand side>", "exec"), namespace)  # noqa: S102
+    exec(compile(jacobian, "<odenn jacobian>", "exec"), namespace)  # noqa: S102
+    options = {"error_model": "numpy"}
+    return numba.cfunc(RHS, **options)(namespace["rhs"]), numba.cfunc(JACOBIAN, **options)(namespace["jacobian"])
+
+
+@lru_cache(maxsize=256)
+def _from_function(f: Callable[..., Any], n: int, order: int, params: tuple[tuple[str, float], ...]) -> tuple[Any, Any]:
+    """Wrap f(t, y[, dy][, p]), called at one point with y (n,), as C functions; the Jacobian by forward differences."""
+    from odenn.problem import parameters_of
+
+    inner = f if hasattr(f, "py_func") else numba.njit(error_model="numpy")(f)
+    extra = parameters_of(dict(params))
+    N = n * order
+
+    if params and order == 1:
+
+        def call(t: float, z: Any) -> Any:
+            return inner(t, z, extra)
+    elif order == 1:
+
+        def call(t: float, z: Any) -> Any:
+            return inner(t, z)
+    elif params and order == 2:
+
+        def call(t: float, z: Any) -> Any:
+            return inner(t, z[:n], z[n:], extra)
+    elif order == 2:
+
+        def call(t: float, z: Any) -> Any:
+            return inner(t, z[:n], z[n:])
+    else:
+        raise ValueError("compile=True takes functions of order 1 and 2; give higher orders as text")
+
+    point = numba.njit(error_model="numpy")(call)
+
+    @numba.njit(error_model="numpy")
+    def value(t: float, z: Any, out: Any) -> None:
+        row = point(t, z)
+        for i in range(n):
+            out[i] = row[i]
+
+    def rhs(t: Any, Z: Any, p: Any, out: Any) -> None:
+        column = np.empty(n)
+        for k in range(t.size):
+            value(t[k], Z[:, k].copy(), column)
+            out[:, k] = column
+
+    def jacobian(t: float, z: Any, p: Any, out: Any) -> None:
+        base, moved, shifted = np.empty(n), np.empty(n), z.copy()
+        value(t, z, base)
+        largest = np.abs(z).max()
+        if largest == 0.0:
+            largest = 1.0
+        for r in range(N):
+            step = 1.5e-8 * max(abs(z[r]), 1e-6 * largest)
+            shifted[r] = z[r] + step
+            value(t, shifted, moved)
+            out[:, r] = (moved - base) / (shifted[r] - z[r])
+            shifted[r] = z[r]
+
+    return numba.cfunc(RHS, error_model="numpy")(rhs), numba.cfunc(JACOBIAN, error_model="numpy")(jacobian)
