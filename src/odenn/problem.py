@@ -159,7 +159,7 @@ class IVP:
             raise TypeError(
                 f"`f` must be a function f(t, y), text or SymPy equations, got {type(self.f).__name__}"
             )
-        call = _positional(self.f, self.order, self.params)
+        call = _positional(self.f, len(orders), self.order, self.params)
         fill, vectorized = _probe(call, self)
         put("fill", fill)
         put("vectorized", vectorized)
@@ -329,12 +329,13 @@ def _checked_names(names: Any, n: int) -> tuple[str, ...]:
     return names
 
 
-def _positional(f: Callable[..., Any], order: int, params: Mapping[str, float] | None) -> Callable[..., Any]:
+def _positional(f: Callable[..., Any], n: int, order: int, params: Mapping[str, float] | None) -> Callable[..., Any]:
     """call(t, Z) that splits the states into y, dy, ... and appends the parameters."""
     extra = (parameters_of(params),) if params is not None else ()
     if order == 1:
         return (lambda t, Z: f(t, Z, *extra)) if extra else f
-    return lambda t, Z: f(t, *np.split(Z, order), *extra) if isinstance(Z, np.ndarray) else f(t, *Z.chunk(order), *extra)
+    slices = [slice(level * n, (level + 1) * n) for level in range(order)]
+    return lambda t, Z: f(t, *[Z[part] for part in slices], *extra)
 
 
 def parameters_of(params: Mapping[str, float]) -> Any:

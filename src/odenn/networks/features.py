@@ -128,6 +128,7 @@ def _feature_tables(network: Features) -> tuple[Tables, FeatureUnits]:
         integral=P @ base.integral,
         weights=U,
         guess=P @ base.guess,
+        shorter=P @ base.shorter,
         slope_at_fine=P @ base.slope_at_fine,
         value_at_fine=P @ base.value_at_fine,
         solver=nothing,

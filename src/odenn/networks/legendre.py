@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.polynomial import legendre
 
-from odenn.networks.tables import RATIOS, Array, StageSolver, Tables
+from odenn.networks.tables import RATIOS, SHORTER, Array, StageSolver, Tables
 
 
 @lru_cache(maxsize=64)
@@ -86,6 +86,7 @@ def tables(m: int, M: int, keep: int) -> Tables:
         integral=np.ascontiguousarray(integral),
         weights=w,
         guess=np.stack([_extrapolation(nodes, w, r, min(keep, m)) for r in RATIOS]),
+        shorter=np.stack([np.ascontiguousarray(w @ features(part * nodes, m).T) for part in SHORTER]),
         fine_nodes=fine,
         fine_integral=np.ascontiguousarray(fine_integral),
         fine_weights=fine_w,

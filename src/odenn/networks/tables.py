@@ -22,6 +22,9 @@ ComplexArray = NDArray[np.complex128]
 # extrapolated) be a matrix made once.
 RATIOS = 2.0 ** (np.arange(-12, 9) / 4.0)
 
+# Likewise lengths of a window that is tried again, as fractions of the one that failed.
+SHORTER = (0.9, 0.8, 0.7, 0.6, 0.5, 0.35, 0.25)
+
 
 class HiddenUnits(Protocol):
     """The fixed part of a network on one window: hidden units of the local time s in [0, 1]."""
@@ -58,6 +61,7 @@ class Tables(NamedTuple):
     integral: Array  # (m, m) slopes at the nodes -> integral from 0 to each node
     weights: Array  # (m, r) slopes at the nodes -> output weights c
     guess: Array  # (len(RATIOS), m, m) slopes on the previous window -> slopes on the next, extrapolated
+    shorter: Array  # (len(SHORTER), m, m) slopes on a window -> slopes at the nodes of its first part
     fine_nodes: Array  # (M,)
     fine_integral: Array  # (M, M)
     fine_weights: Array  # (M, M) slopes at the fine nodes -> Legendre coefficients of the error's slope

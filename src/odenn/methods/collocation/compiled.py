@@ -25,7 +25,8 @@ JACOBIAN = nt.void(nt.float64, VECTOR, VECTOR, MATRIX)  # (t, z, p, out)
 # In the order in which they call each other.
 KERNELS = ("distance", "excess", "row_peaks", "stage_inverses", "solve_stages")
 ENGINE = (
-    "assemble", "state_slopes", "sweep", "newton", "driven_scale", "start_slopes", "nearest_ratio", "growth", "march",
+    "assemble", "state_slopes", "sweep", "newton", "spread", "driven_scale", "start_slopes", "nearest_ratio", "shorter_place", "growth",
+    "solve_window", "reconsider", "record", "march",
 )  # fmt: skip
 
 

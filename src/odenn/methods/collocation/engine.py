@@ -16,6 +16,7 @@ compiles it unchanged. So it keeps to the part of NumPy and Python that Numba co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odenn.methods.collocation.kernels import distance, excess, row_peaks, solve_stages, stage_inverses
-from odenn.networks.tables import Array, StageSolver, Tables
+from odenn.networks.tables import SHORTER, Array, StageSolver, Tables
 from odenn.problem import Layout
 
 Rhs = Callable[[Array, Array, Array, Array], None]  # rhs(t (k,), Z (N, k), p, out (n, k))
@@ -34,6 +35,7 @@ SWEEPS = 24  # of the fixed-point iteration before a window counts as too long
 AIM_SWEEPS = 20.0
 AIM_NEWTON = 8.0
 NEWTON = 8  # iterations of simplified Newton, likewise
+PATIENCE = 6  # windows of sweeps at their limit before Newton is tried
 ITERATION_ERROR = 0.1  # of the local tolerance is left to the iterations; the error measured at the fine nodes sees it
 
 # Why `march` returned.
@@ -54,6 +56,16 @@ class Control(NamedTuple):
     stiff: int  # 0 fixed-point only, 1 choose, 2 Newton only
 
 
+class Pace(NamedTuple):
+    """What speaks for sweeps or for Newton's method, which are tried against each other."""
+
+    stiff: bool  # Newton's method now
+    streak: int  # windows in a row that spoke for the other
+    patience: int  # so many of them until Newton is tried
+    rate: float  # time covered per work by the sweeps when Newton was tried; 0: nothing to compare
+    tries: int  # windows solved by Newton since then
+
+
 class State(NamedTuple):
     """Where the march stands."""
 
@@ -64,11 +76,28 @@ class State(NamedTuple):
     peak: Array  # (N, 1) max |state| so far
     slopes: Array  # (n, m) of the previous window, for the first guess; (n, 0) if there is none
     length: float  # of the previous window
-    implicit: bool
-    streak: int  # windows in a row that spoke for the other iteration
-    patience: int  # so many of them until Newton is tried
-    rate: float  # time covered per work by the sweeps, when Newton was tried; 0 when there is nothing to compare
+    pace: Pace
     worst: float  # largest estimate / contract so far
+
+
+def begin(t: float, z: Array, h: float, n: int, stiff: bool) -> State:
+    """State of a march that starts at t from the states z (N,) with a first window of length h, n components."""
+    pace = Pace(stiff, 0, PATIENCE, 0.0, 0)
+    return State(t, h, z.copy(), z.copy(), np.abs(z).reshape(-1, 1), np.empty((n, 0)), h, pace, 0.0)
+
+
+class Window(NamedTuple):
+    """What solving one window gave."""
+
+    good: bool  # the iterations converged
+    error: float  # local error / local tolerance
+    effort: int  # sweeps or Newton steps for the network
+    work: float  # all of them, in sweeps
+    F: Array  # (n, m) highest derivatives at the nodes
+    S: Array  # (N, m) derivatives of all states at the nodes
+    Y: Array  # (N, M) the network at the fine nodes
+    fine_S: Array  # (N, M) derivatives of the second solution
+    fine_Z: Array  # (N, M) the second solution
 
 
 class Store(NamedTuple):
@@ -83,17 +112,25 @@ class Store(NamedTuple):
 
 
 def assemble(F: Array, za: Array, hK: Array, layout: Layout) -> Array:
-    """States at the nodes from the slopes F; za (N, 1), hK = h K."""
-    n = layout.n
-    if layout.source.size == n:
-        Z = F @ hK
+    """States (N, m) at the nodes from the slopes F; za (N, m) is their start, the same at every node, hK = h K."""
+    n, N = layout.n, layout.source.size
+    if N == n:
+        Z = np.dot(F, hK)
         Z += za
         return Z
-    W = np.empty((n + layout.source.size, F.shape[1]))
-    W[:n] = F
-    for level in range(layout.offsets.size - 2, -1, -1):
+    levels = layout.offsets.size - 1
+    Z = np.empty((N, F.shape[1]))
+    G = F
+    if n * levels == N:  # all components of one order: level by level, each the slope of the one below
+        for level in range(levels - 1, -1, -1):
+            G = np.dot(G, hK)
+            G += za[level * n : (level + 1) * n]
+            Z[level * n : (level + 1) * n] = G
+        return Z
+    W = np.concatenate((F, Z))
+    for level in range(levels - 1, -1, -1):
         lo, hi = layout.offsets[level], layout.offsets[level + 1]
-        W[n + lo : n + hi] = za[lo:hi] + W[layout.source[lo:hi]] @ hK
+        W[n + lo : n + hi] = za[lo:hi] + np.dot(W[layout.source[lo:hi]], hK)
     return np.ascontiguousarray(W[n:])
 
 
@@ -110,23 +147,25 @@ def sweep(
 ) -> tuple[Array, int, bool]:  # fmt: skip
     """Fixed-point iteration F <- f(t, Z(F)) until F changes by less than `limit`; F, sweeps used, converged."""
     first = np.inf
+    used, good = SWEEPS, False
     for k in range(SWEEPS):
-        Z = assemble(F, za, hK, layout)
         G = np.empty_like(F)
-        rhs(t, Z, p, G)
-        counts[CALLS] += 1
-        counts[POINTS] += t.size
-        counts[SWEEP] += 1
+        rhs(t, assemble(F, za, hK, layout), p, G)
         change = distance(G, F, scale)
         F = G
         if change <= limit:
-            return F, k + 1, True
+            used, good = k + 1, True
+            break
         if k == 0:
             first = change
         # Sweeps may first lose ground (by (hL)^k/k!) and win in the end; a factor of 1e6 is past hope, NaN too.
         if not change <= 1e6 * first:
-            return F, k + 1, False
-    return F, SWEEPS, False
+            used = k + 1
+            break
+    counts[CALLS] += used
+    counts[POINTS] += used * t.size
+    counts[SWEEP] += used
+    return F, used, good
 
 
 def newton(
@@ -138,24 +177,33 @@ def newton(
     The change is measured in the states that F drives, h K dF: a stiff component's slope is mostly rounding.
     """
     last = np.inf
-    zero = np.zeros((1, 1))
+    used, good = NEWTON, False
+    nothing = np.zeros_like(F)
     for k in range(NEWTON):
-        Z = assemble(F, za, hK, layout)
         G = np.empty_like(F)
-        rhs(t, Z, p, G)
-        counts[CALLS] += 1
-        counts[POINTS] += t.size
-        counts[STEP] += 1
+        rhs(t, assemble(F, za, hK, layout), p, G)
         dF = solve_stages(inverses, solver, G - F)
         F = F + dF
-        change = distance(dF @ hK, zero, scale)
+        change = distance(np.dot(dF, hK), nothing, scale)
         rate = change / last
         if change <= limit or (k > 0 and rate < 1 and change * rate / (1 - rate) <= limit):
-            return F, k + 1, True
+            used, good = k + 1, True
+            break
         if not (k == 0 or rate < 0.9):
-            return F, k + 1, False
+            used = k + 1
+            break
         last = change
-    return F, NEWTON, False
+    counts[CALLS] += used
+    counts[POINTS] += used * t.size
+    counts[STEP] += used
+    return F, used, good
+
+
+def spread(column: Array, m: int) -> Array:
+    """The column (N,) or (N, 1) repeated m times. Operands of one shape spare NumPy the broadcasting, its dearest part here."""
+    out = np.empty((column.shape[0], m))
+    out[:] = column.reshape(-1, 1)
+    return out
 
 
 def driven_scale(F: Array, h: float, z: Array, peak: Array, layout: Layout, control: Control) -> Array:
@@ -183,12 +231,121 @@ def start_slopes(rhs: Rhs, p: Array, t: float, z: Array, n: int, m: int, counts:
 
 def nearest_ratio(ratio: float) -> int:
     """Place in RATIOS = 2^(j/4), j = -12..8, of the ratio nearest to the one given."""
-    return int(min(max(np.round(4 * np.log2(ratio)) + 12, 0), 20))
+    return int(min(max(round(4 * math.log2(ratio)) + 12, 0), 20))
 
 
-def growth(error: float, m: int) -> float:
-    """Factor for the next window's length: the error of degree m, in units of its tolerance, falls with h^(m+1)."""
-    return min(max((0.3 / max(error, 1e-30)) ** (1.0 / (m + 1)), 0.25), 3.0)
+def shorter_place(factor: float) -> int:
+    """Place in SHORTER of the largest entry that is at most `factor`, else the last."""
+    for k in range(len(SHORTER)):
+        if SHORTER[k] <= factor:
+            return k
+    return len(SHORTER) - 1
+
+
+def growth(error: float, order: float) -> float:
+    """Factor for the next window's length: the error, in units of its tolerance, falls with h^order."""
+    return min(max((0.3 / max(error, 1e-30)) ** (1.0 / order), 0.25), 3.0)
+
+
+def solve_window(
+    rhs: Rhs, jacobian: Jacobian, p: Array, t: float, h: float, z: Array, second: Array, F: Array, J: Array,
+    peak: Array, stiff: bool, tables: Tables, layout: Layout, control: Control, counts: NDArray[np.int64],
+) -> Window:  # fmt: skip
+    """Solve the window [t, t + h], h of either sign, from the guess F; fills J where stiff.
+
+    The network is solved from z. The second solution is solved from `second`, at finer nodes; first, though, its first
+    iterate starts from z, where it says what error the window itself made.
+    """
+    n, N = layout.n, layout.source.size
+    M = tables.fine_nodes.size
+    scale = driven_scale(F, abs(h), z, peak, layout, control)
+    if not stiff:
+        scale *= abs(h)  # sweeps are compared by slopes, Newton steps by the states that they change
+    node_scale, fine_scale = spread(scale, F.shape[1]), spread(scale, M)
+    za, fine_za, drift = spread(z, F.shape[1]), spread(z, M), spread(second, M)
+    hK, fine_hK = h * tables.integral, h * tables.fine_integral
+    node_t, fine_t = t + h * tables.nodes, t + h * tables.fine_nodes
+    if stiff:
+        jacobian(t, z, p, J)
+        counts[JACOBIANS] += 1
+        inverses = stage_inverses(J, h, layout.power, layout.fold, tables.solver)
+        F, effort, good = newton(
+            rhs, p, node_t, za, F, hK, layout, inverses, tables.solver, node_scale, ITERATION_ERROR, counts
+        )
+    else:
+        inverses = np.empty((0, 0, 0), dtype=np.complex128)
+        F, effort, good = sweep(rhs, p, node_t, za, F, hK, layout, node_scale, ITERATION_ERROR, counts)
+    if not good:
+        return Window(False, np.inf, effort, 0.0, F, F, za, F, za)
+    S = state_slopes(F, assemble(F, za, hK, layout) if N > n else F, layout)
+    Y = h * np.dot(S, tables.value_at_fine)
+    Y += fine_za
+    # The local error: what the equation, evaluated between the nodes, would rather have.
+    fine_F = np.empty((n, M))
+    rhs(fine_t, Y, p, fine_F)
+    counts[CALLS] += 1
+    counts[POINTS] += M
+    if stiff:
+        inverses = stage_inverses(J, h, layout.power, layout.fold, tables.fine_solver)
+        at_fine = np.dot(F, tables.slope_at_fine)
+        fine_F = at_fine + solve_stages(inverses, tables.fine_solver, fine_F - at_fine)
+    error = excess(assemble(fine_F, fine_za, fine_hK, layout) - Y, Y, peak, control.rtol, control.atol)
+    if not error <= 1.0:
+        return Window(True, error, effort, 0.0, F, S, Y, F, Y)
+    # The second solution, to a twentieth of what it differs by.
+    drifted = excess(drift - fine_za, fine_za, peak, control.rtol, control.atol)
+    limit = max(0.05 * max(error, drifted), 4 * EPS / control.rtol)
+    if stiff:
+        fine_F, extra, good = newton(
+            rhs, p, fine_t, drift, fine_F, fine_hK, layout, inverses, tables.fine_solver, fine_scale, limit, counts
+        )
+        work = 2.5 * (effort + extra) + 10.0 + 1e-4 * F.shape[1] * n**3
+    else:
+        fine_F, extra, good = sweep(rhs, p, fine_t, drift, fine_F, fine_hK, layout, fine_scale, limit, counts)
+        work = effort + extra + 3.0
+    fine_Z = assemble(fine_F, drift, fine_hK, layout)
+    # On a long window the first iterate understates the error: the equation amplifies it. What the two solutions drift
+    # apart beyond what they were apart at the start is this window's own doing.
+    apart = excess((fine_Z - Y) - (drift - fine_za), Y, peak, control.rtol, control.atol)
+    error = max(error, apart - 3.0 * drifted)
+    return Window(good, error, effort, work, F, S, Y, state_slopes(fine_F, fine_Z, layout), fine_Z)
+
+
+def reconsider(pace: Pace, w: Window, h: float, J: Array, layout: Layout, control: Control) -> Pace:
+    """Sweeps or Newton's method for the next window, after one of length h was accepted.
+
+    Sweeps that are long at their limit have Newton tried; it stays if, five windows on, it covers more time for its
+    work. Newton is left where h J is small: there sweeps converge at once.
+    """
+    stiff, streak, patience, rate, tries = pace
+    if control.stiff != 1:
+        return pace
+    if not stiff:
+        streak = streak + 1 if w.effort >= 0.7 * AIM_SWEEPS else 0
+        if streak >= patience:
+            return Pace(True, 0, patience, h / w.work, 0)
+        return Pace(False, streak, patience, rate, 0)
+    size = 0.0
+    for r in range(layout.source.size):
+        size = max(size, h ** layout.power[r] * np.abs(J[:, r]).sum())
+    streak = streak + 1 if size < 1.0 else 0
+    tries += 1
+    if streak >= 3:
+        return Pace(False, 0, PATIENCE, 0.0, 0)
+    if tries == 5 and h / w.work < rate:
+        return Pace(False, 0, min(2 * patience, 1000), 0.0, 0)
+    return Pace(True, streak, patience, rate, tries)
+
+
+def record(store: Store, k: int, t: float, h: float, z: Array, second: Array, w: Window, tables: Tables, n: int) -> None:
+    """Write an accepted window to place k of the store, as output weights."""
+    store.start[k] = t
+    store.length[k] = h
+    store.value[k] = z[:n]
+    store.weights[k, :, : tables.weights.shape[1]] = np.dot(w.S[:n], tables.weights)
+    store.error[k] = (second - z)[:n]
+    apart = w.fine_S[:n] - np.dot(w.S[:n], tables.slope_at_fine)
+    store.error_weights[k, :, : tables.fine_nodes.size] = np.dot(apart, tables.fine_weights)
 
 
 def march(
@@ -196,13 +353,14 @@ def march(
     control: Control, state: State, store: Store, filled: int, counts: NDArray[np.int64],
 ) -> tuple[int, int, State]:  # fmt: skip
     """Solve window after window until `end`, a full store or a failure; (reason, windows filled, state)."""
-    t, h, z, second, peak, slopes, length, is_stiff, streak, patience, rate, worst = state
+    t, h, z, second, peak, slopes, length, pace, worst = state
     n = layout.n
-    N = layout.source.size
     direction = 1.0 if end >= t else -1.0
-    J = np.empty((n, N))
+    J = np.empty((n, layout.source.size))
+    empty = np.empty((n, 0))
+    trial = empty  # slopes on a window that failed, the guess on its first part
+    shrink = 0
     failures = 0
-    trial = 0
     reason = FULL
     while filled < store.start.size:
         remaining = abs(end - t)
@@ -216,117 +374,44 @@ def march(
         if h < control.smallest and h < remaining:
             reason = TOO_SMALL
             break
-        tables = implicit if is_stiff else explicit
+        tables = implicit if pace.stiff else explicit
         m = tables.nodes.size
-        hs = direction * h
-        za = np.ascontiguousarray(z.reshape(-1, 1))
-        if slopes.shape[1] == m:
-            F = slopes @ tables.guess[nearest_ratio(h / length)]
+        if trial.shape[1] == m:
+            F = np.dot(trial, tables.shorter[shrink])
+        elif slopes.shape[1] == m:
+            F = np.dot(slopes, tables.guess[nearest_ratio(h / length)])
         else:
             F = start_slopes(rhs, p, t, z, n, m, counts)
-        scale = driven_scale(F, h, z, peak, layout, control)
-        hK = hs * tables.integral
-        fine_hK = hs * tables.fine_integral
-        fine_t = t + hs * tables.fine_nodes
-        # The network on this window.
-        if is_stiff:
-            jacobian(t, z, p, J)
-            counts[JACOBIANS] += 1
-            inverses = stage_inverses(J, hs, layout.power, layout.fold, tables.solver)
-            F, effort, good = newton(
-                rhs, p, t + hs * tables.nodes, za, F, hK, layout, inverses, tables.solver, scale, ITERATION_ERROR, counts
-            )  # fmt: skip
-        else:
-            inverses = np.empty((0, 0, 0), dtype=np.complex128)
-            F, effort, good = sweep(
-                rhs, p, t + hs * tables.nodes, za, F, hK, layout, h * scale, ITERATION_ERROR, counts
-            )  # fmt: skip
-        error = np.inf
-        fine_F = F
-        Y = za
-        S = F
-        if good:
-            # Its local error: what the equation, evaluated between the nodes, would rather have.
-            S = state_slopes(F, assemble(F, za, hK, layout) if N > n else F, layout)
-            Y = hs * (S @ tables.value_at_fine)
-            Y += za
-            fine_F = np.empty((n, tables.fine_nodes.size))
-            rhs(fine_t, Y, p, fine_F)
-            counts[CALLS] += 1
-            counts[POINTS] += fine_t.size
-            if is_stiff:
-                inverses = stage_inverses(J, hs, layout.power, layout.fold, tables.fine_solver)
-                at_fine = F @ tables.slope_at_fine
-                fine_F = at_fine + solve_stages(inverses, tables.fine_solver, fine_F - at_fine)
-            error = excess(assemble(fine_F, za, fine_hK, layout) - Y, Y, peak, control.rtol, control.atol)
-        if not error <= 1.0:
+        w = solve_window(
+            rhs, jacobian, p, t, direction * h, z, second, F, J, peak, pace.stiff, tables, layout, control, counts
+        )
+        if not (w.good and w.error <= 1.0):
             counts[REJECTED] += 1
             failures += 1
-            if good and failures < 3:
-                h *= min(growth(error, m), 0.9)
+            if w.good and failures < 3:
+                # What was found is right but for its last digits: its first part is the guess on a shorter window.
+                shrink = shorter_place(growth(w.error, tables.order))
+                h *= SHORTER[shrink]
+                trial = w.F
             else:
                 h *= 0.5 if failures < 3 else 0.125
-            streak += not good
-            if is_stiff and not good:
-                rate = 0.0  # Newton struggles where the sweeps did: no ground for a comparison
+                trial = empty
             continue
-        # The second solution, from its own start.
-        drift = np.ascontiguousarray(second.reshape(-1, 1))
-        limit = max(0.05 * max(error, excess(drift - za, za, peak, control.rtol, control.atol)), 4 * EPS / control.rtol)
-        if is_stiff:
-            fine_F, fine_effort, _ = newton(
-                rhs, p, fine_t, drift, fine_F, fine_hK, layout, inverses, tables.fine_solver, scale, limit, counts
-            )  # fmt: skip
-        else:
-            fine_F, fine_effort, _ = sweep(rhs, p, fine_t, drift, fine_F, fine_hK, layout, h * scale, limit, counts)
-        fine_Z = assemble(fine_F, drift, fine_hK, layout)
-        worst = max(
-            worst, excess((fine_Z - Y)[:n], Y[:n], peak[:n], control.global_rtol, control.global_atol)
-        )  # fmt: skip
-        fine_S = state_slopes(fine_F, fine_Z, layout)
-        store.start[filled] = t
-        store.length[filled] = hs
-        store.value[filled] = z[:n]
-        store.weights[filled, :, : tables.weights.shape[1]] = S[:n] @ tables.weights
-        store.error[filled] = (second - z)[:n]
-        store.error_weights[filled, :, : fine_t.size] = (fine_S - S @ tables.slope_at_fine)[:n] @ tables.fine_weights
+        record(store, filled, t, direction * h, z, second, w, tables, n)
         filled += 1
         counts[WINDOWS] += 1
-        if is_stiff:
-            counts[STIFF_WINDOWS] += 1
-        # On to the next.
-        peak = row_peaks(Y, peak)
-        z = Y[:, -1].copy()
-        second = fine_Z[:, -1].copy()
-        slopes = F
-        length = h
-        t = end if h == remaining else t + hs
-        failures = 0
-        by_error = growth(error, m)
-        by_effort = (AIM_NEWTON if is_stiff else AIM_SWEEPS) / effort
-        h *= min(by_error, by_effort)
-        if control.stiff != 1:
-            continue
-        if is_stiff:
-            work = 2.5 * (effort + fine_effort) + 10.0 + 1e-4 * m * n**3
-            size = 0.0
-            for r in range(N):
-                size = max(size, length ** layout.power[r] * np.abs(J[:, r]).sum())
-            streak = streak + 1 if size < 1.0 else 0
-            trial += 1
-            if streak >= 3 or (trial == 5 and length / work < rate):
-                patience = 6 if streak >= 3 else min(2 * patience, 1000)
-                is_stiff = False
-                streak = 0
-        else:
-            work = effort + fine_effort + 3.0
-            streak = streak + 1 if effort >= 0.7 * AIM_SWEEPS else 0
-            rate = length / work
-        if not is_stiff and streak >= patience:
-            is_stiff = True
-            streak = 0
-            trial = 0
+        counts[STIFF_WINDOWS] += pace.stiff
+        apart = (w.fine_Z - w.Y)[:n]
+        worst = max(worst, excess(apart, w.Y[:n], peak[:n], control.global_rtol, control.global_atol))
         if worst > control.give_up:
             reason = TOO_FAR
             break
-    return reason, filled, State(t, h, z, second, peak, slopes, length, is_stiff, streak, patience, rate, worst)
+        # On to the next.
+        peak = row_peaks(w.Y, peak)
+        z = w.Y[:, -1].copy()
+        second = w.fine_Z[:, -1].copy()
+        t = end if h == remaining else t + direction * h
+        slopes, length, trial, failures = w.F, h, empty, 0
+        h *= min(growth(w.error, tables.order), (AIM_NEWTON if pace.stiff else AIM_SWEEPS) / w.effort)
+        pace = reconsider(pace, w, length, J, layout, control)
+    return reason, filled, State(t, h, z, second, peak, slopes, length, pace, worst)

@@ -11,11 +11,9 @@ from odenn.networks.tables import Array, ComplexArray, StageSolver
 
 def distance(A: Array, B: Array, scale: Array) -> float:
     total = 0.0
-    single = B.shape[0] == 1 and B.shape[1] == 1 and A.size > 1  # B may be one zero for all
     for i in range(A.shape[0]):
         for k in range(A.shape[1]):
-            b = B[0, 0] if single else B[i, k]
-            d = (A[i, k] - b) * scale[i, 0]
+            d = (A[i, k] - B[i, k]) * scale[i, k]
             total += d * d
     return np.sqrt(total / A.size)
 

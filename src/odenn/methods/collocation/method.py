@@ -30,7 +30,7 @@ ATTEMPTS = 6
 FINEST = 4e-15  # relative local tolerance; below it there is only rounding
 GIVE_UP = 1e5  # estimate / tolerance at which an attempt is stopped and a tighter one begun
 CHUNK = 64  # windows per visit of the engine in plain Python; the driver looks at clock and progress in between
-COMPILED_CHUNK = 4096
+COMPILED_CHUNK = 256
 DEFAULT_ATOL = 1e-6  # of rtol times the size of the initial values: only zero crossings at the start feel it
 
 
@@ -186,21 +186,8 @@ def _march(
         give_up=GIVE_UP,
         stiff=0 if method.stiff is False or not can_be_stiff else (2 if method.stiff else 1),
     )
-    z = problem.initial.copy()
-    state = State(
-        t=t0,
-        h=_first_length(problem, problem.jacobian(t0, z), end),
-        z=z,
-        second=z.copy(),
-        peak=np.abs(z).reshape(N, 1),
-        slopes=np.empty((n, 0)),
-        length=1.0,
-        implicit=bool(method.stiff),
-        streak=0,
-        patience=6,
-        rate=0.0,
-        worst=0.0,
-    )
+    first = _first_length(problem, problem.jacobian(t0, problem.initial), end)
+    state = engine.begin(t0, problem.initial, first, n, bool(method.stiff))
     r = max(explicit.weights.shape[1], implicit.weights.shape[1] if can_be_stiff else 0)
     M = max(explicit.fine_nodes.size, implicit.fine_nodes.size)
     store, filled, reason = _empty_store(machine.chunk, n, r, M), 0, engine.FULL
