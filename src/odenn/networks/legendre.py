@@ -142,9 +142,9 @@ class Legendre:
         """Tables for a local relative tolerance."""
         digits = -np.log10(rtol)
         if stiff:
-            m = self.stiff_degree or int(np.clip(round(digits / 2 + 3), 5, 11))
+            m = self.stiff_degree or int(np.clip(round(0.7 * digits + 0.6), 4, 11))
             return tables(m, m + 2, 4)
-        m = self.degree or int(np.clip(round(2 * digits), 10, 24))
+        m = self.degree or int(np.clip(round(digits + 6), 10, 24))
         return tables(m, m + m // 4 + 1, 6)
 
     def hidden(self, size: int) -> LegendreUnits:

@@ -35,7 +35,8 @@ SWEEPS = 24  # of the fixed-point iteration before a window counts as too long
 AIM_SWEEPS = 20.0
 AIM_NEWTON = 8.0
 NEWTON = 8  # iterations of simplified Newton, likewise
-PATIENCE = 6  # windows of sweeps at their limit before Newton is tried
+PATIENCE = 3  # windows of sweeps at their limit before Newton is tried
+TRIES = 8  # windows that Newton gets to show that it is faster
 ITERATION_ERROR = 0.1  # of the local tolerance is left to the iterations; the error measured at the fine nodes sees it
 
 # Why `march` returned.
@@ -93,6 +94,7 @@ class Window(NamedTuple):
     error: float  # local error / local tolerance
     effort: int  # sweeps or Newton steps for the network
     work: float  # all of them, in sweeps
+    scale: Array  # (n, 1) 1 / tolerance of what the highest derivatives add to the states over the window
     F: Array  # (n, m) highest derivatives at the nodes
     S: Array  # (N, m) derivatives of all states at the nodes
     Y: Array  # (N, M) the network at the fine nodes
@@ -259,8 +261,9 @@ def solve_window(
     n, N = layout.n, layout.source.size
     M = tables.fine_nodes.size
     scale = driven_scale(F, abs(h), z, peak, layout, control)
+    by_slope = abs(h) * scale
     if not stiff:
-        scale *= abs(h)  # sweeps are compared by slopes, Newton steps by the states that they change
+        scale = by_slope  # sweeps are compared by slopes, Newton steps by the states that they change
     node_scale, fine_scale = spread(scale, F.shape[1]), spread(scale, M)
     za, fine_za, drift = spread(z, F.shape[1]), spread(z, M), spread(second, M)
     hK, fine_hK = h * tables.integral, h * tables.fine_integral
@@ -276,7 +279,7 @@ def solve_window(
         inverses = np.empty((0, 0, 0), dtype=np.complex128)
         F, effort, good = sweep(rhs, p, node_t, za, F, hK, layout, node_scale, ITERATION_ERROR, counts)
     if not good:
-        return Window(False, np.inf, effort, 0.0, F, F, za, F, za)
+        return Window(False, np.inf, effort, 0.0, by_slope, F, F, za, F, za)
     S = state_slopes(F, assemble(F, za, hK, layout) if N > n else F, layout)
     Y = h * np.dot(S, tables.value_at_fine)
     Y += fine_za
@@ -291,7 +294,7 @@ def solve_window(
         fine_F = at_fine + solve_stages(inverses, tables.fine_solver, fine_F - at_fine)
     error = excess(assemble(fine_F, fine_za, fine_hK, layout) - Y, Y, peak, control.rtol, control.atol)
     if not error <= 1.0:
-        return Window(True, error, effort, 0.0, F, S, Y, F, Y)
+        return Window(True, error, effort, 0.0, by_slope, F, S, Y, F, Y)
     # The second solution, to a twentieth of what it differs by.
     drifted = excess(drift - fine_za, fine_za, peak, control.rtol, control.atol)
     limit = max(0.05 * max(error, drifted), 4 * EPS / control.rtol)
@@ -299,7 +302,7 @@ def solve_window(
         fine_F, extra, good = newton(
             rhs, p, fine_t, drift, fine_F, fine_hK, layout, inverses, tables.fine_solver, fine_scale, limit, counts
         )
-        work = 2.5 * (effort + extra) + 10.0 + 1e-4 * F.shape[1] * n**3
+        work = 3.0 * (effort + extra) + 12.0 + 1e-4 * F.shape[1] * n**3
     else:
         fine_F, extra, good = sweep(rhs, p, fine_t, drift, fine_F, fine_hK, layout, fine_scale, limit, counts)
         work = effort + extra + 3.0
@@ -308,20 +311,27 @@ def solve_window(
     # apart beyond what they were apart at the start is this window's own doing.
     apart = excess((fine_Z - Y) - (drift - fine_za), Y, peak, control.rtol, control.atol)
     error = max(error, apart - 3.0 * drifted)
-    return Window(good, error, effort, work, F, S, Y, state_slopes(fine_F, fine_Z, layout), fine_Z)
+    return Window(good, error, effort, work, by_slope, F, S, Y, state_slopes(fine_F, fine_Z, layout), fine_Z)
 
 
-def reconsider(pace: Pace, w: Window, h: float, J: Array, layout: Layout, control: Control) -> Pace:
+def is_smooth(w: Window, tables: Tables) -> bool:
+    """Whether half the degree would do: the upper half of the Legendre coefficients is below the tolerance."""
+    m = w.F.shape[1]
+    tail = np.dot(w.F, np.ascontiguousarray(tables.weights[:, m // 2 :]))
+    return distance(tail, np.zeros_like(tail), spread(w.scale, tail.shape[1])) * math.sqrt(tail.shape[1]) < 1.0
+
+
+def reconsider(pace: Pace, w: Window, h: float, J: Array, tables: Tables, layout: Layout, control: Control) -> Pace:
     """Sweeps or Newton's method for the next window, after one of length h was accepted.
 
-    Sweeps that are long at their limit have Newton tried; it stays if, five windows on, it covers more time for its
-    work. Newton is left where h J is small: there sweeps converge at once.
+    Sweeps that are long at their limit although the solution is smooth have Newton tried; it stays if, some windows on,
+    it covers more time for its work. Newton is left where h J is small: there sweeps converge at once.
     """
     stiff, streak, patience, rate, tries = pace
     if control.stiff != 1:
         return pace
     if not stiff:
-        streak = streak + 1 if w.effort >= 0.7 * AIM_SWEEPS else 0
+        streak = streak + 1 if w.effort >= 0.6 * AIM_SWEEPS and is_smooth(w, tables) else 0
         if streak >= patience:
             return Pace(True, 0, patience, h / w.work, 0)
         return Pace(False, streak, patience, rate, 0)
@@ -332,7 +342,7 @@ def reconsider(pace: Pace, w: Window, h: float, J: Array, layout: Layout, contro
     tries += 1
     if streak >= 3:
         return Pace(False, 0, PATIENCE, 0.0, 0)
-    if tries == 5 and h / w.work < rate:
+    if tries == TRIES and h / w.work < rate:
         return Pace(False, 0, min(2 * patience, 1000), 0.0, 0)
     return Pace(True, streak, patience, rate, tries)
 
@@ -413,5 +423,5 @@ def march(
         t = end if h == remaining else t + direction * h
         slopes, length, trial, failures = w.F, h, empty, 0
         h *= min(growth(w.error, tables.order), (AIM_NEWTON if pace.stiff else AIM_SWEEPS) / w.effort)
-        pace = reconsider(pace, w, length, J, layout, control)
+        pace = reconsider(pace, w, length, J, tables, layout, control)
     return reason, filled, State(t, h, z, second, peak, slopes, length, pace, worst)
