@@ -32,12 +32,13 @@ Jacobian = Callable[[float, Array, Array, Array], None]  # jacobian(t, z (N,), p
 
 EPS = 2.220446049250313e-16
 SWEEPS = 24  # of the fixed-point iteration before a window counts as too long
-AIM_SWEEPS = 20.0
+AIM_SWEEPS = 22.0
 AIM_NEWTON = 8.0
 NEWTON = 8  # iterations of simplified Newton, likewise
-PATIENCE = 3  # windows of sweeps at their limit before Newton is tried
+PATIENCE = 3  # windows of sweeps, smooth and yet slow, before Newton is tried
 TRIES = 8  # windows that Newton gets to show that it is faster
-ITERATION_ERROR = 0.1  # of the local tolerance is left to the iterations; the error measured at the fine nodes sees it
+SWEEP_ERROR = 0.1  # of the local tolerance is left to the iteration; the error measured at the fine nodes sees it
+NEWTON_ERROR = 0.02  # likewise; the next step is dear, but a stiff equation magnifies what is left
 
 # Why `march` returned.
 DONE, FULL, TOO_SMALL, TOO_FAR = 0, 1, 2, 3
@@ -64,7 +65,7 @@ class Pace(NamedTuple):
     streak: int  # windows in a row that spoke for the other
     patience: int  # so many of them until Newton is tried
     rate: float  # time covered per work by the sweeps when Newton was tried; 0: nothing to compare
-    tries: int  # windows solved by Newton since then
+    tries: int  # windows since the last change
 
 
 class State(NamedTuple):
@@ -273,11 +274,11 @@ def solve_window(
         counts[JACOBIANS] += 1
         inverses = stage_inverses(J, h, layout.power, layout.fold, tables.solver)
         F, effort, good = newton(
-            rhs, p, node_t, za, F, hK, layout, inverses, tables.solver, node_scale, ITERATION_ERROR, counts
+            rhs, p, node_t, za, F, hK, layout, inverses, tables.solver, node_scale, NEWTON_ERROR, counts
         )
     else:
         inverses = np.empty((0, 0, 0), dtype=np.complex128)
-        F, effort, good = sweep(rhs, p, node_t, za, F, hK, layout, node_scale, ITERATION_ERROR, counts)
+        F, effort, good = sweep(rhs, p, node_t, za, F, hK, layout, node_scale, SWEEP_ERROR, counts)
     if not good:
         return Window(False, np.inf, effort, 0.0, by_slope, F, F, za, F, za)
     S = state_slopes(F, assemble(F, za, hK, layout) if N > n else F, layout)
@@ -331,10 +332,12 @@ def reconsider(pace: Pace, w: Window, h: float, J: Array, tables: Tables, layout
     if control.stiff != 1:
         return pace
     if not stiff:
-        streak = streak + 1 if w.effort >= 0.6 * AIM_SWEEPS and is_smooth(w, tables) else 0
-        if streak >= patience:
+        tries += 1
+        streak = streak + 1 if w.effort >= 0.3 * AIM_SWEEPS and is_smooth(w, tables) else max(streak - 1, 0)
+        # Evidence can be missed; a trial now and then costs little, and nobody is left to crawl for ever.
+        if streak >= patience or tries >= 60 * patience:
             return Pace(True, 0, patience, h / w.work, 0)
-        return Pace(False, streak, patience, rate, 0)
+        return Pace(False, streak, patience, rate, tries)
     size = 0.0
     for r in range(layout.source.size):
         size = max(size, h ** layout.power[r] * np.abs(J[:, r]).sum())
