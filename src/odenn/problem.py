@@ -133,8 +133,8 @@ class IVP:
             values = system.initial_values if self.y0 is None else self.y0
             if values is None:
                 raise ValueError(
-                    f"initial values are missing: give {_wanted_conditions(system)} in the text, or pass y0 with "
-                    f"{sum(system.orders)} numbers in that order"
+                    f"initial values are missing: give {_wanted_conditions(system)} among the equations, or as "
+                    "initial='...' (Python) or --initial '...' (command line)"
                 )
             put("initial", _checked_states(values, system.orders))
             put("layout", Layout.of(system.orders))
@@ -179,7 +179,7 @@ class IVP:
         """Highest derivatives (n, k) at times t (k,) and states Z (N, k)."""
         t, Z = np.atleast_1d(np.asarray(t, dtype=float)), np.asarray(Z, dtype=float)
         out = np.empty((self.n, t.size))
-        self.fill(t, np.ascontiguousarray(Z.reshape(-1, t.size)), self.parameters, out)
+        self.fill(t, np.ascontiguousarray(Z.reshape(self.initial.size, t.size)), self.parameters, out)
         return out
 
     def first_order(self, t: ArrayLike, Z: ArrayLike) -> Array:
@@ -479,7 +479,7 @@ def _check_rows(rows: Any, n: int, k: int) -> None:
         raise TypeError(f"`f` returned a {type(rows).__name__}: it must return a list, tuple or array of {n} rows")
     if n == 1 and not isinstance(rows, list | tuple) and np.shape(rows) in ((), (k,)):
         rows = [rows]  # one component needs no brackets
-    if np.ndim(rows) == 0 and not isinstance(rows, list | tuple):
+    if not isinstance(rows, list | tuple) and np.ndim(rows) == 0:
         raise ValueError(f"`f` returned a single number: it must return a list of {n} row(s), [...]")
     if len(rows) != n:
         raise ValueError(f"`f` returned {len(rows)} rows, but `y0` has {n} components: one row for each is needed")

@@ -119,8 +119,8 @@ class Solution:
 
     def error(self, t: ArrayLike) -> Array:
         """Estimated global absolute error, (n,) + t.shape."""
-        floor = self.outcome.floor.reshape(-1, 1)
-        return self._evaluate(t, lambda times: np.abs(self.outcome.errors.derivative(times, 0)) + floor)
+        errors, floor = self.outcome.errors, self.outcome.floor
+        return self._evaluate(t, lambda times: np.abs(errors.derivative(times, 0)) + floor[errors.locate(times)].T)
 
     def residual(self, t: ArrayLike) -> Array:
         """Defect y^(k)(t) - f(t, y(t), ...) of the network in the equation, (n,) + t.shape."""

@@ -8,14 +8,14 @@ from enum import Enum
 class Status(Enum):
     """Outcome of a solve; `SUCCESS` is the only one with `solution.success`."""
 
-    SUCCESS = "the estimated error meets the tolerance on the whole span"
+    SUCCESS = "solved to the tolerance on the whole span"
     TOLERANCE = "the tolerance was missed"
     PRECISION = "the tolerance is beyond double precision for this problem"
     BLOW_UP = "the solution grows without bound"
     NON_FINITE = "the right-hand side stops being finite"
     STALLED = "the windows became too short to go on"
     BUDGET = "the budget was used up before the end of the span"
-    STIFF = "the problem is stiff and this network has no implicit solver"
+    STIFF = "the problem is stiff and is solved without an implicit method"
 
     @property
     def advice(self) -> str:
@@ -34,5 +34,5 @@ _ADVICE = {
     Status.STALLED: "the solution is returned up to that point; look there for a singularity or a discontinuity, or "
     "loosen rtol",
     Status.BUDGET: "raise max_windows or max_seconds of the method, loosen rtol or shorten the span",
-    Status.STIFF: "use the Legendre network (the default), which solves stiff windows implicitly",
+    Status.STIFF: "use the Legendre network and leave `stiff` to itself (the defaults): stiff windows are then solved implicitly",
 }

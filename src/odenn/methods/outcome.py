@@ -35,7 +35,7 @@ class Outcome:
 
     windows: Windows
     errors: Windows  # the same for the estimated error, signed
-    floor: Array  # (n,) rounding: no estimate is smaller
+    floor: Array  # (windows of errors, n) rounding error by the end of each: no estimate is smaller
     reached: tuple[float, float]  # (left, right) ends of what was solved
     status: Status
     message: str

@@ -145,7 +145,7 @@ class Legendre:
             m = self.stiff_degree or int(np.clip(round(0.7 * digits + 0.6), 4, 11))
             return tables(m, m + 2, 4)
         m = self.degree or int(np.clip(round(digits + 6), 10, 24))
-        return tables(m, m + m // 4 + 1, 6)
+        return tables(m, m + m // 2, 6)
 
     def hidden(self, size: int) -> LegendreUnits:
         return LegendreUnits(size)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from odenn.networks.tables import Array, HiddenUnits
 
@@ -30,15 +31,18 @@ class Windows:
         """(W,) left ends."""
         return np.minimum(self.start, self.start + self.length)
 
+    def locate(self, t: Array) -> NDArray[np.intp]:
+        """The window in which each of the times t (k,) lies; beyond the ends, the nearest."""
+        return np.searchsorted(self.left[1:], t, side="right")
+
     def derivative(self, t: Array, order: int = 0) -> Array:
         """(n, k): derivative of the given order at times t (k,); order 0 is the value."""
         n, r = self.weights.shape[1:]
         out = np.empty((n, t.size))
         step = max(CHUNK // (n * r), 1)
-        edges = self.left[1:]
         for lo in range(0, t.size, step):
             part = t[lo : lo + step]
-            w = np.searchsorted(edges, part, side="right")
+            w = self.locate(part)
             h = self.length[w]
             psi = self.units.derivative((part - self.start[w]) / h, order)
             values = np.matmul(self.weights[w], psi[:, :, None])[:, :, 0] * (h ** (1 - order))[:, None]

@@ -26,7 +26,7 @@ JACOBIAN = nt.void(nt.float64, VECTOR, VECTOR, MATRIX)  # (t, z, p, out)
 KERNELS = ("distance", "excess", "row_peaks", "stage_inverses", "solve_stages")
 ENGINE = (
     "assemble", "state_slopes", "sweep", "newton", "spread", "driven_scale", "start_slopes", "nearest_ratio", "shorter_place", "growth",
-    "solve_window", "is_smooth", "reconsider", "record", "march",
+    "solve_window", "is_smooth", "reconsider", "record", "blur", "march",
 )  # fmt: skip
 
 

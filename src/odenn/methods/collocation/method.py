@@ -94,7 +94,7 @@ class Collocation:
                 if worst <= MARGIN or finest or any(leg.reason == BUDGET for leg in legs):
                     break
                 fraction *= max(0.3 * MARGIN / worst, 1e-5)
-        return _outcome(self, problem, legs, rtol, atol, attempts, counts, time.perf_counter() - clock)
+            return _outcome(self, problem, legs, attempts, counts, time.perf_counter() - clock)
 
 
 BUDGET = 4  # beside the engine's own reasons
@@ -209,7 +209,7 @@ def _march(
 
 
 def _outcome(
-    method: Collocation, problem: IVP, legs: list[_Leg], rtol: float, atol: Array, attempts: int,
+    method: Collocation, problem: IVP, legs: list[_Leg], attempts: int,
     counts: NDArray[np.int64], seconds: float,
 ) -> Outcome:  # fmt: skip
     """Join the marches, in the order of time, and say how they ended."""
@@ -219,14 +219,12 @@ def _outcome(
     joined = Store(*(array[order] for array in joined))
     units = method.network.hidden(joined.weights.shape[2])
     error_units = LegendreUnits(joined.error_weights.shape[2])
-    peak = np.max([leg.state.peak for leg in legs], axis=0)[: problem.n, 0]
-    status, message = _verdict(problem, legs, rtol)
+    status, message = _verdict(method, problem, legs)
     points = [float(problem.t0 or 0.0), *(leg.state.t for leg in legs)]
     return Outcome(
         windows=Windows(joined.start, joined.length, joined.value, joined.weights, units),
         errors=Windows(joined.start, joined.length, joined.error, joined.error_weights, error_units),
-        # Rounding: about one unit in the last place for every window, adding up at random.
-        floor=2 * engine.EPS * np.sqrt(len(order) + 1.0) * peak,
+        floor=_rounding(joined, float(problem.t0 or 0.0)),
         reached=(min(points), max(points)),
         status=status,
         message=message,
@@ -245,20 +243,41 @@ def _outcome(
     )
 
 
-def _verdict(problem: IVP, legs: list[_Leg], rtol: float) -> tuple[Status, str]:
+def _rounding(store: Store, t0: float) -> Array:
+    """(W, n) rounding error by the end of each window: a unit in the last place for every window, adding up at random.
+
+    Counted outwards from t0, where the value is exact.
+    """
+    rounding = np.empty_like(store.value)
+    forwards = store.length > 0
+    for side in (np.flatnonzero(forwards & (store.start >= t0)), np.flatnonzero(store.start <= t0)[::-1]):
+        peaks = np.maximum.accumulate(np.abs(store.value[side]), axis=0)
+        rounding[side] = engine.EPS * np.sqrt(np.arange(len(side)) + 1.0)[:, None] * peaks
+    return rounding
+
+
+def _verdict(method: Collocation, problem: IVP, legs: list[_Leg]) -> tuple[Status, str]:
     worst = max(leg.state.worst for leg in legs)
-    reached = f"estimated error is {worst:.2g} times the tolerance"
     for leg in legs:
         at = f"at {problem.independent} = {leg.state.t:.10g}"
+        if leg.reason in (BUDGET, engine.TOO_SMALL) and _is_too_stiff(method, problem, leg.state):
+            return Status.STIFF, f"{Status.STIFF.value}: stopped {at} after {leg.filled} windows"
         if leg.reason == BUDGET:
             return Status.BUDGET, f"{Status.BUDGET.value}: stopped {at} after {leg.filled} windows"
         if leg.reason == engine.TOO_SMALL:
             status = _why_stuck(problem, leg.state)
             return status, f"{status.value} {at}"
-    if worst <= 1.0:
-        return Status.SUCCESS, f"{Status.SUCCESS.value} ({reached})"
-    status = Status.PRECISION
-    return status, f"{status.value}: {reached}"
+    status = Status.SUCCESS if worst <= 1.0 else Status.PRECISION
+    return status, f"{status.value}: the estimated error is {worst:.2g} times the tolerance"
+
+
+def _is_too_stiff(method: Collocation, problem: IVP, state: State) -> bool:
+    """Whether a network without implicit solver met rates of change thousands of times faster than the span."""
+    assert problem.span is not None
+    if not isinstance(method.network, Features) and method.stiff is not False:
+        return False
+    speed = np.abs(problem.jacobian(state.t, state.z)).sum(axis=1).max()
+    return bool(speed * abs(problem.span[1] - problem.span[0]) > 1e4 and np.isfinite(state.z).all())
 
 
 def _why_stuck(problem: IVP, state: State) -> Status:

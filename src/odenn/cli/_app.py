@@ -1,0 +1,243 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import odenn
+from odenn import Solution
+from odenn.cli import _options as options
+from odenn.cli._failures import UsageError, reported, user_mistakes
+from odenn.cli._files import check_distinct, load_solution, read_equations, whole
+from odenn.cli._progress import span_bar
+
+if TYPE_CHECKING:
+    from odenn.verify import Verification, VerificationError
+
+UNSOLVED = 1  # exit code
+
+app = typer.Typer(
+    name="odenn",
+    help="Solve systems of ordinary differential equations with neural networks, to the accuracy asked.",
+    epilog='For example: odenn solve "y\' = -k*y; y(0) = 1" --param k=2 --span 0 10',
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command `odenn`."""
+    from odenn.cli._console import tolerate_narrow_encodings
+
+    # Nearly all that importing makes is there to stay: looking through it for garbage takes a sixth of the start-up.
+    gc.set_threshold(100_000)
+    tolerate_narrow_encodings()
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"odenn {odenn.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Take the options that need no command."""
+
+
+@app.command(no_args_is_help=True)
+def solve(  # noqa: PLR0917 - typer calls it, by keyword
+    equations: options.Equations,
+    span: options.Span,
+    initial: options.Initial = None,
+    param: options.Param = None,
+    rtol: options.Rtol = 1e-6,
+    atol: options.Atol = None,
+    verify: options.Verify = False,
+    network: options.Network = options.NetworkName.legendre,
+    stiff: options.Stiff = None,
+    compile: options.Compile = False,  # noqa: A002 - the word of odenn.solve
+    max_seconds: options.MaxSeconds = None,
+    points: options.Points = 11,
+    plot: options.Plot = None,
+    save: options.Save = None,
+    csv: options.Csv = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Solve equations; print a table with the estimated error.
+
+    [bold]Examples[/bold]
+
+    odenn solve "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1" --span 0 10 --rtol 1e-9
+
+    odenn solve "x'' = mu*(1 - x^2)*x' - x; x(0) = 2, x'(0) = 0" --param mu=5 --span 0 20 --plot x.png
+
+    [bold]Exit codes[/bold] 0 solved, 1 not solved to the tolerance, 2 a mistake in the call.
+    """
+    with reported():
+        check_distinct({"--plot": plot, "--save": save, "--csv": csv}, equations)
+        text, params = read_equations(equations), _parameters(param or [])
+        with user_mistakes():
+            problem = odenn.parse(text, span=span, initial=", ".join(initial or ()) or None, params=params or None)
+            units = odenn.Legendre() if network == "legendre" else odenn.Features(activation=network.value)
+            method = odenn.Collocation(network=units, stiff=stiff, max_seconds=max_seconds)
+            with span_bar(problem) as progress:
+                solution = odenn.solve(problem, rtol=rtol, atol=atol, method=method, compile=compile, progress=progress)
+        # Before anything is printed: a reader that leaves (`| head`) or a long --verify cannot keep them from the disk.
+        written, failure = _write(solution, points, plot=plot, save=save, csv=csv)
+        if json:
+            verification = _print_json(solution, points, verify=verify)
+        else:
+            verification = _print(solution, points, verify=verify, table=not quiet, written=written)
+        if failure is not None:
+            raise failure
+        if not solution.success or _refutes(verification):
+            raise typer.Exit(UNSOLVED)
+
+
+def _parameters(given: list[str]) -> dict[str, float]:
+    params: dict[str, float] = {}
+    for item in given:
+        name, _, value = (part.strip() for part in item.partition("="))
+        try:
+            number = float(value if name else "")
+        except ValueError:
+            raise UsageError(
+                f"--param takes a name and a number, such as k=2, got {item!r}; repeat --param for further ones"
+            ) from None
+        if name in params:
+            raise UsageError(f"--param gives {name!r} twice: {params[name]:g} and {number:g}")
+        params[name] = number
+    return params
+
+
+def _write(
+    solution: Solution, points: int, *, plot: Path | None, save: Path | None, csv: Path | None
+) -> tuple[list[Path], UsageError | None]:
+    """Write the files that were asked for, if there is anything to write; return the written ones, and what failed."""
+    from odenn.cli._report import covers_something
+
+    writers: list[tuple[Path | None, Callable[[Path], None]]] = [
+        (save, solution.save),
+        (csv, lambda path: solution.to_csv(path, points)),
+        (plot, lambda path: solution.plot().savefig(path)),
+    ]
+    written: list[Path] = []
+    for path, write in writers:
+        if path is not None and covers_something(solution):
+            try:
+                with whole(path) as draft:
+                    write(draft)
+            except UsageError as failure:
+                return written, failure
+            written.append(path)
+    return written, None
+
+
+def _print(
+    solution: Solution, points: int, *, verify: bool, table: bool, written: list[Path]
+) -> Verification | VerificationError | None:
+    """Print for people; return the verification, if there was one."""
+    from odenn.cli._console import Output
+    from odenn.cli._report import covers_something, print_table, print_verdict
+
+    out = Output()
+    if table and covers_something(solution):
+        print_table(out, solution, points, hint=" (--csv and --json give all)")
+        out.print()
+    print_verdict(out, solution)
+    if written:
+        out.paragraph(f"Written: {', '.join(map(str, written))}")
+    verification = _verification(solution) if verify else None
+    if verification is not None:
+        out.verbatim(f"\n{verification}")
+    return verification
+
+
+def _print_json(solution: Solution, points: int, *, verify: bool) -> Verification | VerificationError | None:
+    """Print for programs; return the verification, if there was one."""
+    from odenn.cli._console import Output
+    from odenn.cli._report import as_json
+
+    verification = _verification(solution) if verify else None
+    Output().verbatim(as_json(solution, points, verification))
+    return verification
+
+
+def _verification(solution: Solution) -> Verification | VerificationError | None:
+    """Compare with another solution; the error says that there is none, which says nothing against this one."""
+    from odenn.cli._report import covers_something
+    from odenn.verify import VerificationError
+
+    if not covers_something(solution):
+        return None
+    try:
+        return solution.verify()
+    except VerificationError as error:
+        return error
+
+
+def _refutes(verification: Verification | VerificationError | None) -> bool:
+    """Whether the error is known to be larger than was allowed."""
+    if verification is None or isinstance(verification, Exception):
+        return False
+    return verification.conclusive and not verification.within_tolerance
+
+
+@app.command(no_args_is_help=True)
+def show(
+    file: Annotated[Path, typer.Argument(help="A file that `odenn solve --save` or `solution.save` wrote.")],
+    points: options.Points = 5,
+) -> None:
+    """Show what a saved solution holds.
+
+    [bold]Example[/bold]
+
+    odenn show orbit.odenn
+    """
+    from odenn.cli._console import Output
+    from odenn.cli._report import covers_something, print_contents, print_table
+
+    with reported():
+        with user_mistakes():
+            solution = load_solution(file)
+        out = Output()
+        print_contents(out, solution)
+        if covers_something(solution):
+            out.print()
+            print_table(out, solution, points)
+
+
+@app.command()
+def zoo(
+    name: Annotated[str | None, typer.Argument(help="One of them, to see its equations.", show_default=False)] = None,
+) -> None:
+    """List problems with known solutions, to try odenn on.
+
+    [bold]Example[/bold]
+
+    odenn zoo kepler
+    """
+    from odenn import zoo as problems
+    from odenn.cli._console import Output
+    from odenn.cli._report import print_zoo, print_zoo_problem
+
+    with reported():
+        if name is None:
+            print_zoo(Output(), problems.all_problems())
+            return
+        with user_mistakes():
+            problem = problems.get(name)
+        print_zoo_problem(Output(), problem)

@@ -1,0 +1,69 @@
+"""What becomes of exceptions: mistakes of the user are said in a paragraph, ours stay tracebacks."""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import typer
+
+USAGE = 2
+INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+
+_RAISE = dis.opmap["RAISE_VARARGS"]
+
+
+class UsageError(Exception):
+    """Something the user can put right, in words for the user."""
+
+
+@contextmanager
+def reported() -> Generator[None]:
+    """Turn failures and Ctrl-C inside into a message on stderr and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except UsageError as failure:
+        _say(str(failure))
+        raise typer.Exit(USAGE) from None
+
+
+@contextmanager
+def user_mistakes() -> Generator[None]:
+    """Turn the ValueErrors and TypeErrors with which odenn refuses what it was given into `UsageError`."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if not _deliberate(error):
+            raise
+        raise UsageError(str(error)) from error
+
+
+def _deliberate(error: BaseException) -> bool:
+    """Whether a `raise` statement of odenn's own made the error, not an operation that went wrong.
+
+    The instruction that the innermost frame of the traceback stands at tells: "None + 1" is no `raise`.
+    """
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return False
+    module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] == "odenn" and traceback.tb_frame.f_code.co_code[traceback.tb_lasti] == _RAISE
+
+
+def _say(message: str) -> None:
+    from rich.text import Text
+
+    from odenn.cli._console import Output
+
+    err = Output(stderr=True)
+    first, *others = message.splitlines() or [""]
+    err.paragraph(Text.assemble(("odenn: ", "bold red"), first))
+    for line in others:
+        # What is indented twice is an equation, or the caret under it.
+        (err.verbatim if line.startswith("    ") else err.paragraph)(line)

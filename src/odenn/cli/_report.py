@@ -1,0 +1,212 @@
+"""A solution in words and figures, for people (tables) and for programs (JSON)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from odenn import Solution
+from odenn.cli._console import Output
+from odenn.cli._figures import aligned, digits_for, error_figure, figure, time_figure
+
+if TYPE_CHECKING:
+    from odenn.verify import Verification
+    from odenn.zoo import ZooProblem
+
+MOST_COMPONENTS = 6  # columns of a table
+MOST_ERRORS = 3  # up to here each component has a column for its error
+INDENT = 12  # of what a saved solution holds, beside its name
+
+Array = NDArray[np.float64]
+
+
+def covers_something(solution: Solution) -> bool:
+    """Whether any part of the span was solved, so that there are values to show."""
+    return solution.span[0] < solution.span[1]
+
+
+def print_table(out: Output, solution: Solution, points: int, *, hint: str = "") -> None:
+    """Times, components and estimated errors; as many components as a table and the terminal have room for.
+
+    `hint` says where the others are.
+    """
+    t = solution.grid(points)
+    y, error = solution(t), solution.error(t)
+    columns = [aligned(_column(y[i], error[i], solution.rtol)) for i in range(min(solution.n, MOST_COMPONENTS))]
+    table = Table()
+    shown = 0
+    for shown, errors in _layouts(solution.n):
+        table = _table(solution, t, columns[:shown], error, errors)
+        if not out.is_terminal or out.columns(table) <= out.width:
+            break
+    out.whole_table(table)
+    if shown < solution.n:
+        rest = solution.names[shown:]
+        named = ", ".join(rest) if len(rest) <= 3 else f"{rest[0]} to {rest[-1]}"
+        out.paragraph(f"and {len(rest)} more: {named}{hint}")
+
+
+def print_verdict(out: Output, solution: Solution) -> None:
+    """How it ended, and the work it took."""
+    mark = ("Solved", "bold green") if solution.success else ("Not solved to the tolerance", "bold red")
+    out.paragraph(Text.assemble(mark, f": {solution.message}."))
+    stats = solution.stats
+    stiff = f" ({stats.stiff_windows} of them stiff)" if stats.stiff_windows else ""
+    passes = f" in {stats.attempts} passes" if stats.attempts > 1 else ""
+    out.paragraph(
+        f"{_count(stats.windows, 'window')}{stiff}{passes}, right-hand side called {_count(stats.calls, 'time')} at "
+        f"{_count(stats.evaluations, 'point')}, {stats.seconds:.3g} s"
+    )
+
+
+def print_contents(out: Output, solution: Solution) -> None:
+    """What a solution is of, and what it is worth."""
+    room = max(out.width - INDENT, 30) if out.is_terminal else sys.maxsize
+    for name, text in _contents(solution):
+        lines = [piece for line in text.splitlines() for piece in wrap(line, room)]
+        out.verbatim(Text.assemble((f"{name:<{INDENT}}", "bold"), ("\n" + " " * INDENT).join(lines)))
+
+
+def print_zoo(out: Output, problems: Sequence[ZooProblem]) -> None:
+    """One line for each problem."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for header in ("name", "span", "problem"):
+        table.add_column(header, no_wrap=True)
+    for problem in problems:
+        table.add_row(problem.name, _span(problem), problem.title)
+    out.whole_table(table)
+
+
+def print_zoo_problem(out: Output, problem: ZooProblem) -> None:
+    """What a problem is, and the command that solves it."""
+    out.paragraph(f"{problem.title} ({problem.source})\n")
+    if problem.text is None:
+        out.paragraph(f"too long for text: use odenn.zoo.get({problem.name!r}).problem() in Python")
+    else:
+        out.verbatim(f'odenn solve "{problem.text}" --span {_span(problem)}')
+
+
+def as_json(solution: Solution, points: int, verification: Verification | Exception | None) -> str:
+    """One JSON object: the problem, the table in full precision, the evidence."""
+    solved = covers_something(solution)
+    t = solution.grid(points) if solved else np.empty(0)
+    y, error = (solution(t), solution.error(t)) if solved else (np.empty((solution.n, 0)),) * 2
+    problem = solution.problem
+    record = {
+        "equations": None if problem is None or problem.system is None else problem.system.text.strip(),
+        "variable": solution.independent,
+        "components": list(solution.names),
+        "parameters": _parameters(solution),
+        "span": None if problem is None else problem.span,
+        "reached": solution.span,
+        "rtol": solution.rtol,
+        "success": solution.success,
+        "status": solution.status.name.lower(),
+        "message": solution.message,
+        "t": _plain(t),
+        "y": {name: _plain(row) for name, row in zip(solution.names, y, strict=True)},
+        "error": {name: _plain(row) for name, row in zip(solution.names, error, strict=True)},
+        "stats": asdict(solution.stats),
+        "verification": None if verification is None else _verification_record(verification),
+    }
+    return json.dumps(record, indent=2, allow_nan=False)
+
+
+def _parameters(solution: Solution) -> dict[str, float]:
+    """Values of the parameters by name."""
+    system = solution.problem.system if solution.problem is not None else None
+    return dict(system.parameters) if system is not None else {}
+
+
+def _verification_record(verification: Verification | Exception) -> dict[str, object]:
+    if isinstance(verification, Exception):
+        return {"method": None, "notes": [str(verification)]}
+    names = verification.names
+    return {
+        "method": verification.method,
+        "within_tolerance": verification.within_tolerance,
+        "conclusive": verification.conclusive,
+        "largest_error": dict(zip(names, _plain(verification.max_true), strict=True)),
+        "largest_estimate": dict(zip(names, _plain(verification.max_estimate), strict=True)),
+        "notes": list(verification.notes),
+    }
+
+
+def _contents(solution: Solution) -> Iterator[tuple[str, str]]:
+    problem, stats, windows = solution.problem, solution.stats, solution.outcome.windows
+    if problem is None or problem.system is None:
+        yield "equations", "not stored (a Python function)"
+    else:
+        yield "equations", problem.system.text.strip()
+    yield "components", ", ".join(solution.names)
+    if values := _parameters(solution):
+        yield "parameters", ", ".join(f"{name} = {value:.10g}" for name, value in values.items())
+    asked = solution.span if problem is None or problem.span is None else problem.span
+    reached = (
+        "" if sorted(asked) == list(solution.span) else f", reached {solution.span[0]:.10g} to {solution.span[1]:.10g}"
+    )
+    yield "span", f"{solution.independent} = {asked[0]:.10g} to {asked[1]:.10g}{reached}"
+    yield "status", solution.message
+    yield "error", f"{_relative_error(solution)} estimated, {solution.rtol:g} asked (relative to the largest value)"
+    units = type(windows.units).__name__.removesuffix("Units")
+    kind = getattr(windows.units, "activation", units)
+    yield "network", f"{kind}, {windows.weights.shape[2]} units a window, {_count(windows.weights.size, 'weight')}"
+    yield "windows", f"{stats.windows}, of which {stats.stiff_windows} stiff; solved in {stats.seconds:.3g} s"
+
+
+def _relative_error(solution: Solution) -> str:
+    """Largest estimated error, each component by its own largest value."""
+    if not covers_something(solution):
+        return "none"
+    t = solution.grid(1001)
+    with np.errstate(all="ignore"):
+        return error_figure(float(np.max(solution.error(t).max(axis=1) / np.abs(solution(t)).max(axis=1))))
+
+
+def _layouts(n: int) -> Iterator[tuple[int, bool]]:
+    """How many components, and whether each has a column for its error: from the richest to the narrowest."""
+    if n <= MOST_ERRORS:
+        yield n, True
+    for shown in range(min(n, MOST_COMPONENTS), 0, -1):
+        yield shown, False
+
+
+def _table(solution: Solution, t: Array, columns: list[list[str]], error: Array, errors: bool) -> Table:
+    names = solution.names[: len(columns)]
+    # Without a column for each, the largest of all components, also of those that are not shown.
+    rows = error if errors else error.max(axis=0, keepdims=True)
+    header = [solution.independent, *names, *([f"error {name}" for name in names] if errors else ["largest error"])]
+    cells = [aligned([time_figure(value) for value in t]), *columns, *([error_figure(e) for e in row] for row in rows)]
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in header:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in zip(*cells, strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _column(values: Array, error: Array, rtol: float) -> list[str]:
+    return [figure(float(v), float(e), digits_for(rtol)) for v, e in zip(values, error, strict=True)]
+
+
+def _plain(row: Array) -> list[float | None]:
+    """Numbers that JSON knows; it has neither infinity nor NaN."""
+    return [value if np.isfinite(value) else None for value in row.tolist()]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _span(problem: ZooProblem) -> str:
+    return " ".join(f"{end:.17g}" for end in problem.span)

@@ -1,0 +1,97 @@
+"""Nonlinear stiff problems, as the test sets of Hairer and Wanner and of Bari have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from odenn.zoo._problem import ZooProblem
+
+
+def _van_der_pol(t: Any, y: Any) -> Any:
+    return [y[1], 1000.0 * (1.0 - y[0] * y[0]) * y[1] - y[0]]
+
+
+def _robertson(t: Any, y: Any) -> Any:
+    slow = 0.04 * y[0]
+    back = 1e4 * y[1] * y[2]
+    fast = 3e7 * y[1] * y[1]
+    return [back - slow, slow - back - fast, fast]
+
+
+def _robertson_to(end: float, power: int) -> ZooProblem:
+    return ZooProblem(
+        name=f"robertson-1e{power}",
+        title=f"Robertson kinetics to t = 1e{power}",
+        text=(
+            "y1' = -0.04*y1 + 1e4*y2*y3, y2' = 0.04*y1 - 1e4*y2*y3 - 3e7*y2^2, y3' = 3e7*y2^2; "
+            "y1(0) = 1, y2(0) = 0, y3(0) = 0"
+        ),
+        f=_robertson,
+        y0=(1.0, 0.0, 0.0),
+        components=3,
+        span=(0.0, end),
+        stiff=True,
+        transient=1e-6,
+        source="Robertson (1966); Hairer, Wanner, Solving Ordinary Differential Equations II, section IV.10 (ROBER)",
+    )
+
+
+_CELLS = 50
+_EXCHANGE = (_CELLS + 1) ** 2 / 50.0  # alpha / dx^2 with alpha = 1/50
+
+
+def _brusselator(t: Any, y: Any) -> Any:
+    """Return u' and v' interleaved: u1, v1, u2, v2, ..., so that the Jacobian has two diagonals on either side."""
+    u = y[0::2]
+    v = y[1::2]
+    rate = np.empty_like(y)
+    autocatalysis = u * u * v
+    rate[0::2] = 1.0 + autocatalysis - 4.0 * u - 2.0 * _EXCHANGE * u
+    rate[1::2] = 3.0 * u - autocatalysis - 2.0 * _EXCHANGE * v
+    rate[2::2] += _EXCHANGE * u[:-1]
+    rate[3::2] += _EXCHANGE * v[:-1]
+    rate[0:-2:2] += _EXCHANGE * u[1:]
+    rate[1:-2:2] += _EXCHANGE * v[1:]
+    rate[0] += _EXCHANGE
+    rate[1] += 3.0 * _EXCHANGE
+    rate[-2] += _EXCHANGE
+    rate[-1] += 3.0 * _EXCHANGE
+    return rate
+
+
+def _brusselator_start() -> tuple[float, ...]:
+    y = np.full(2 * _CELLS, 3.0)
+    y[0::2] = 1.0 + np.sin(2.0 * np.pi * np.arange(1, _CELLS + 1) / (_CELLS + 1))
+    return tuple(y.tolist())
+
+
+STIFF = (
+    ZooProblem(
+        name="van-der-pol-1000",
+        title="Van der Pol oscillator, mu = 1000",
+        text="y'' = 1000*(1 - y^2)*y' - y; y(0) = 2, y'(0) = 0",
+        f=_van_der_pol,
+        y0=(2.0, 0.0),
+        components=1,
+        span=(0.0, 2000.0),
+        stiff=True,
+        transient=1e-4,
+        source="Mazzia, Magherini, Test Set for IVP Solvers (Bari, release 2.4), problem VDPOL",
+    ),
+    _robertson_to(1e4, 4),
+    _robertson_to(1e8, 8),
+    ZooProblem(
+        name="brusselator",
+        title="Brusselator with diffusion, 50 cells",
+        text=None,
+        f=_brusselator,
+        y0=_brusselator_start(),
+        components=2 * _CELLS,
+        span=(0.0, 10.0),
+        stiff=True,
+        points=201,
+        source="Hairer, Wanner, Solving Ordinary Differential Equations II, section IV.10 (BRUSS), 50 cells",
+    ),
+)

@@ -1,0 +1,108 @@
+"""The contract on every problem of the zoo: a true success, a calibrated estimate, never a wrong curve that claims success."""
+
+import numpy as np
+import pytest
+
+import odenn
+from odenn import zoo
+
+ROUNDING = 3e-13  # relative; below it the true error is as much rounding as method
+SOLVABLE = [name for name in zoo.names() if name not in ("van-der-pol-1000", "brusselator")]
+
+
+def solved(name, rtol, **options):
+    entry = zoo.get(name)
+    problem = entry.problem()
+    solution = odenn.solve(problem, rtol=rtol, **options)
+    t, reference = entry.reference()
+    true = np.abs(solution(t) - reference)
+    atol = 1e-6 * rtol * max(np.abs(problem.initial[: problem.n]).max(), 1e-3)
+    bound = atol + rtol * np.maximum.accumulate(np.abs(reference), axis=1)
+    return entry, solution, true, bound, np.abs(reference).max(axis=1), t
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-9])
+@pytest.mark.parametrize("name", SOLVABLE)
+def test_success_means_the_global_error_meets_the_tolerance(name, rtol):
+    _, solution, true, bound, size, _ = solved(name, rtol)
+    assert solution.success, solution.message
+    assert (true <= bound + 1e-14 * size[:, None]).all()
+
+
+def test_estimates_are_calibrated():
+    """True / estimated error within [0.5, 2] for nine in ten of the non-stiff, [0.1, 10] for all of the stiff."""
+    ratios, stiff_ratios = [], []
+    for name in SOLVABLE:
+        for rtol in (1e-6, 1e-9):
+            entry, solution, true, _, size, t = solved(name, rtol)
+            ratio = true.max(axis=1) / solution.error(t).max(axis=1)
+            (stiff_ratios if entry.stiff else ratios).extend(ratio[true.max(axis=1) > ROUNDING * size])
+    ratios = np.array(ratios)
+    assert len(ratios) > 40
+    assert np.mean((ratios > 0.5) & (ratios < 2)) >= 0.9
+    assert len(stiff_ratios) > 10
+    assert ((np.array(stiff_ratios) > 0.1) & (np.array(stiff_ratios) < 10)).all()
+
+
+def test_a_tolerance_that_cannot_be_met_is_not_claimed():
+    # The jumps of this oscillator move by more than double precision can place them.
+    solution = odenn.solve(zoo.get("van-der-pol-1000").problem(), rtol=1e-11)
+    assert solution.status is odenn.Status.PRECISION
+    assert not solution.success
+
+
+@pytest.mark.parametrize("name", ["linear-pair-10", "harmonic", "lotka-volterra", "kepler", "pendulum", "riccati"])
+@pytest.mark.parametrize("activation", ["tanh", "sin"])
+def test_feature_networks_reach_1e_10_on_smooth_problems(name, activation):
+    _, solution, true, bound, _, _ = solved(
+        name, 1e-10, method=odenn.Collocation(network=odenn.Features(activation=activation))
+    )
+    assert solution.success, solution.message
+    assert (true <= bound).all()
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_the_size_of_the_solution_does_not_matter(scale):
+    problem = odenn.IVP(lambda t, y: [y[0], y[0] - y[1]], y0=[scale, scale], span=(0, 10))
+    solution = odenn.solve(problem, rtol=1e-9)
+    t = np.linspace(0, 10, 101)
+    exact = scale * np.array([np.exp(t), np.cosh(t)])
+    assert solution.success
+    assert (np.abs(solution(t) - exact) <= 1e-9 * exact).all()
+
+
+@pytest.mark.parametrize(("span", "t0"), [((10, 0), None), ((-5, 5), 0), ((5, -5), 0), ((1e6, 1e6 + 10), None)])
+def test_any_direction_and_any_place_in_time(span, t0):
+    start = span[0] if t0 is None else t0
+    problem = odenn.IVP(lambda t, y: [y[1], -y[0]], y0=[0, 1], span=span, t0=t0)
+    solution = odenn.solve(problem, rtol=1e-9)
+    t = np.linspace(*span, 101)
+    assert solution.success, solution.message
+    assert np.abs(solution(t)[0] - np.sin(t - start)).max() < 1e-8
+    assert solution.error([float(start)]).max() < 1e-15
+
+
+def test_a_jump_is_passed_and_its_error_counted():
+    problem = odenn.IVP(lambda t, y: [np.where(t < np.pi / 3, 1.0, -1.0)], y0=[1], span=(0, 2))
+    solution = odenn.solve(problem, rtol=1e-9)
+    t = np.linspace(0, 2, 1001)
+    true = np.abs(solution(t)[0] - (1 + np.where(t < np.pi / 3, t, 2 * np.pi / 3 - t)))
+    assert solution.success
+    assert true.max() < 1e-9
+    assert 0.1 < true.max() / solution.error(t).max() < 10
+
+
+@pytest.mark.parametrize("n", [1, 100])
+def test_from_one_to_a_hundred_components(n):
+    rates = np.linspace(1, 2, n)[:, None]
+    solution = odenn.solve(odenn.IVP(lambda t, y: -rates * y, y0=np.ones(n), span=(0, 3)), rtol=1e-9)
+    t = np.linspace(0, 3, 31)
+    assert solution.success
+    np.testing.assert_allclose(solution(t), np.exp(-rates * t), atol=1e-9)
+
+
+def test_halving_the_tolerance_follows_it():
+    """The error that is reached falls with the tolerance, over nine decades."""
+    _, _, coarse, _, _, _ = solved("lotka-volterra", 1e-3)
+    _, _, fine, _, _, _ = solved("lotka-volterra", 1e-12)
+    assert fine.max() < 1e-8 * coarse.max()

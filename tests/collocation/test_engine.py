@@ -1,0 +1,134 @@
+"""The engine: its order, its two iterations, its two ways of running."""
+
+import numpy as np
+import pytest
+
+import odenn
+from odenn.methods.collocation import engine
+from odenn.networks.legendre import tables
+from odenn.problem import Layout
+
+
+def one_window(m, h, *, stiff=False):
+    """Error at the end of one window of y' = -y + t^2 (exactly solvable) with degree m."""
+    layout, T = Layout.of((1,)), tables(m, m + 4, 4)
+    control = engine.Control(1e-13, np.full((1, 1), 1e-13), 1.0, np.ones((1, 1)), 0.0, 1e9, 0)
+    counts = np.zeros(8, dtype=np.int64)
+
+    def rhs(t, Z, p, out):
+        out[...] = t**2 - Z
+
+    def jacobian(t, z, p, out):
+        out[...] = -1.0
+
+    z = np.ones(1)
+    F = engine.start_slopes(rhs, np.empty(0), 0.0, z, 1, m, counts)
+    w = engine.solve_window(
+        rhs, jacobian, np.empty(0), 0.0, h, z, z, F, np.empty((1, 1)), np.ones((1, 1)), stiff, T, layout, control, counts
+    )  # fmt: skip
+    exact = lambda t: t**2 - 2 * t + 2 - np.exp(-t)  # noqa: E731
+    return np.abs(w.Y[0] - exact(h * T.fine_nodes)).max()
+
+
+@pytest.mark.parametrize("stiff", [False, True])
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_the_error_falls_with_the_order_of_the_method(m, stiff):
+    coarse, fine = one_window(m, 0.2, stiff=stiff), one_window(m, 0.1, stiff=stiff)
+    slope = np.log2(coarse / fine)
+    assert m + 0.7 < slope < m + 1.3  # order m + 1 inside the window
+
+
+def test_raising_the_degree_converges_spectrally():
+    errors = [one_window(m, 0.5) for m in (3, 5, 7, 9)]
+    assert all(b < 0.02 * a for a, b in zip(errors[:-1], errors[1:], strict=True))
+
+
+def test_stage_inverses_solve_the_newton_system():
+    """(I - h K x J) X = R against the assembled matrix, for first and second order."""
+    rng = np.random.default_rng(0)
+    T = tables(5, 7, 4)
+    m, h = 5, 0.3
+    K = T.integral.T
+    for orders in ((1, 1), (2, 2), (2, 1)):
+        layout = Layout.of(orders)
+        n, N = 2, sum(orders)
+        J, R = rng.normal(size=(n, N)), rng.normal(size=(n, m))
+        A = np.eye(n * m)
+        for r in range(N):
+            power = int(layout.power[r])
+            column = np.outer(J[:, r], layout.fold[r])  # component i <- component j
+            A -= np.kron(column, np.linalg.matrix_power(h * K, power))
+        inverses = engine.stage_inverses(J, h, layout.power, layout.fold, T.solver)
+        X = engine.solve_stages(inverses, T.solver, R)
+        np.testing.assert_allclose(A @ X.reshape(-1), R.reshape(-1), atol=1e-9)
+
+
+def test_a_stiff_problem_switches_by_itself_and_back():
+    # Stiff while t < 1, then not: the relaxation is switched off smoothly.
+    problem = odenn.parse("y' = -5000*(1 - tanh(20*(t - 1)))*(y - cos(t)) - sin(t); y(0) = 1", span=(0, 40))
+    solution = odenn.solve(problem, rtol=1e-8)
+    assert solution.success, solution.message
+    assert 0 < solution.stats.stiff_windows < solution.stats.windows
+    assert abs(solution(40.0)[0] - np.cos(40.0)) < 1e-8
+
+
+def test_both_iterations_find_the_same_solution():
+    problem = odenn.parse("x' = 1.5*x - x*y, y' = -3*y + x*y; x(0) = 1, y(0) = 1", span=(0, 5))
+    sweeps = odenn.solve(problem, rtol=1e-10, method=odenn.Collocation(stiff=False))
+    newton = odenn.solve(problem, rtol=1e-10, method=odenn.Collocation(stiff=True))
+    t = np.linspace(0, 5, 50)
+    np.testing.assert_allclose(sweeps(t), newton(t), rtol=1e-9)
+    assert sweeps.stats.newton_steps == 0
+    assert newton.stats.sweeps == 0
+
+
+def test_second_order_equals_its_first_order_form():
+    direct = odenn.IVP(lambda t, y, dy: [-np.sin(y[0])], y0=[[2], [0]], span=(0, 10), order=2)
+    reduced = odenn.IVP(lambda t, y: [y[1], -np.sin(y[0])], y0=[2, 0], span=(0, 10))
+    t = np.linspace(0, 10, 50)
+    a, b = odenn.solve(direct, rtol=1e-10), odenn.solve(reduced, rtol=1e-10)
+    np.testing.assert_allclose(a(t)[0], b(t)[0], atol=1e-9)
+    np.testing.assert_allclose(a.derivative(t)[0], b(t)[1], atol=1e-8)
+
+
+def test_mixed_orders():
+    problem = odenn.parse("x'' = -x, y' = x; x(0) = 0, x'(0) = 1, y(0) = 0", span=(0, 10))
+    t = np.linspace(0, 10, 50)
+    solution = odenn.solve(problem, rtol=1e-9)
+    np.testing.assert_allclose(solution(t), [np.sin(t), 1 - np.cos(t)], atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    return odenn.Collocation(compile=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x' = 1.5*x - x*y, y' = -3*y + x*y; x(0) = 1, y(0) = 1",
+        "x'' = -x, y' = x; x(0) = 0, x'(0) = 1, y(0) = 0",
+        "a' = -0.04*a + 1e4*b*c, b' = 0.04*a - 1e4*b*c - 3e7*b^2, c' = 3e7*b^2; a(0) = 1, b(0) = 0, c(0) = 0",
+    ],
+    ids=["sweeps", "mixed-orders", "newton"],
+)
+def test_compiled_and_plain_engines_agree(text, compiled):
+    problem = odenn.parse(text, span=(0, 10))
+    plain, fast = odenn.solve(problem, rtol=1e-8), odenn.solve(problem, rtol=1e-8, method=compiled)
+    t = np.linspace(0, 10, 40)
+    np.testing.assert_allclose(fast(t), plain(t), rtol=1e-9, atol=1e-12)
+    assert abs(fast.stats.windows - plain.stats.windows) <= 2
+
+
+def test_jittable_functions_compile_and_others_say_why_not(compiled):
+    def oscillator(t, y, dy, p):
+        return (-p.k * y[0],)
+
+    problem = odenn.IVP(oscillator, y0=[[0], [2]], span=(0, 10), order=2, params={"k": 4.0})
+    solution = odenn.solve(problem, rtol=1e-9, method=compiled)
+    assert abs(solution(10.0)[0] - np.sin(20.0)) < 1e-8
+
+    table = {"rate": object()}
+    unjittable = odenn.IVP(lambda t, y: [-y[0] if table else 0.0], y0=[1.0], span=(0, 1))
+    with pytest.raises(ValueError, match="cannot be compiled by Numba"):
+        odenn.solve(unjittable, method=compiled)

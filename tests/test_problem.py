@@ -1,0 +1,112 @@
+"""The problem is checked once, when it is made, and every mistake is named."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import odenn
+from odenn.problem import Layout
+
+
+def pair(t, y):
+    return [y[0], y[0] - y[1]]
+
+
+def test_states_are_derivative_major_for_mixed_orders():
+    layout = Layout.of((2, 1, 3))
+    # states: y1 y2 y3 | y1' y3' | y3''; highest derivatives: y1'' y2' y3'''
+    assert layout.offsets.tolist() == [0, 3, 5, 6]
+    assert layout.source.tolist() == [3 + 3, 1, 3 + 4, 0, 3 + 5, 2]
+    assert layout.power.tolist() == [2, 1, 3, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda t, y: [y[0], y[0] - y[1]],
+        lambda t, y: (y[0], y[0] - y[1]),
+        lambda t, y: np.array([y[0], y[0] - y[1]]),
+        lambda t, y: np.array([[1.0, 0.0], [1.0, -1.0]]) @ y,
+        lambda t, y: torch.stack([torch.relu(y[0]), y[0] - y[1]]),
+    ],
+    ids=["list", "tuple", "array", "matrix", "torch"],
+)
+def test_every_way_of_writing_the_same_function_gives_the_same_values(f):
+    problem = odenn.IVP(f, y0=[1, 1], span=(0, 1))
+    assert problem.rhs([0.0, 1.0], [[1.0, 2.0], [3.0, 4.0]]).tolist() == [[1.0, 2.0], [-2.0, -2.0]]
+
+
+def test_one_component_needs_no_brackets():
+    assert odenn.IVP(lambda t, y: -y[0], y0=2.0, span=(0, 1)).rhs([0.0], [[3.0]]).tolist() == [[-3.0]]
+    assert odenn.IVP(lambda t, y: -y, y0=[2.0], span=(0, 1)).rhs([0.0], [[3.0]]).tolist() == [[-3.0]]
+
+
+def test_constant_rows_are_spread_over_the_times():
+    assert odenn.IVP(lambda t, y: [1.0, y[0]], y0=[0, 0], span=(0, 1)).rhs([0, 1], np.ones((2, 2))).shape == (2, 2)
+
+
+def test_a_function_of_one_time_works_and_says_that_it_is_slow():
+    with pytest.warns(odenn.PerformanceWarning, match=r"np\.sin"):
+        problem = odenn.IVP(lambda t, y: [math.sin(t) * y[0]], y0=[1.0], span=(0, 1))
+    assert problem.vectorized is False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quiet = odenn.IVP(lambda t, y: [math.sin(t) * y[0]], y0=[1.0], span=(0, 1), vectorized=False)
+    assert quiet.rhs([0.5, 1.0], [[1.0, 1.0]])[0].tolist() == [math.sin(0.5), math.sin(1.0)]
+
+
+def test_parameters_are_read_by_name():
+    problem = odenn.IVP(lambda t, y, p: [-p.k * y[0]], y0=[1], span=(0, 1), params={"k": 3.0})
+    assert problem.rhs([0], [[2.0]])[0, 0] == -6.0
+    assert problem.with_params(k=1.0).rhs([0], [[2.0]])[0, 0] == -2.0
+
+
+def test_second_order_is_kept_and_reduces_on_request():
+    problem = odenn.IVP(lambda t, y, dy: [-4 * y[0] - dy[0]], y0=[[1], [2]], span=(0, 1), order=2)
+    assert problem.orders == (2,)
+    assert problem.first_order(0.0, [1.0, 2.0]).tolist() == [2.0, -6.0]
+    np.testing.assert_allclose(problem.jacobian(0.0, [1.0, 2.0]), [[0, 1], [-4, -1]], rtol=1e-6)
+    assert odenn.IVP(lambda t, y, dy: [-y[0]], y0=[1, 2], span=(0, 1), order=2).n == 1
+
+
+def test_text_brings_its_initial_point():
+    problem = odenn.parse("y' = -y; y(2) = 1", span=(0, 10))
+    assert problem.t0 == 2.0
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: odenn.IVP(lambda t, y: [y[0]], y0=[1, 1], span=(0, 1)), ValueError, "1 rows, but `y0` has 2"),
+        (lambda: odenn.IVP(lambda t, y: None, y0=[1], span=(0, 1)), ValueError, "`return` missing"),
+        (lambda: odenn.IVP(lambda t, y: {"a": 1}, y0=[1], span=(0, 1)), TypeError, "list, tuple or array"),
+        (lambda: odenn.IVP(lambda t, y: [y[0].sum(), y[1]], y0=[1, 1], span=(0, 1)), ValueError, "mixes the times"),
+        (lambda: odenn.IVP(lambda t, y: [y[0] * 1j], y0=[1], span=(0, 1)), TypeError, "real and imaginary"),
+        (lambda: odenn.IVP(lambda t, y: [y[0]], y0=[1j], span=(0, 1)), TypeError, "real and imaginary"),
+        (lambda: odenn.IVP(lambda t, y: ["a"], y0=[1], span=(0, 1)), TypeError, "real numbers"),
+        (lambda: odenn.IVP(lambda t, y: [y[0][:2]], y0=[1], span=(0, 1)), ValueError, r"expected \(3,\)"),
+        (lambda: odenn.IVP(lambda t, y: [1 / y[0]], y0=[0], span=(0, 1)), ValueError, "cannot start there"),
+        (lambda: odenn.IVP(lambda t, y: [y[5]], y0=[0], span=(0, 1)), ValueError, "IndexError.*called as f"),
+        (lambda: odenn.IVP(lambda t: [t], y0=[0], span=(0, 1)), ValueError, "called as f\\(t, y\\)"),
+        (lambda: odenn.IVP(3, y0=[0], span=(0, 1)), TypeError, "must be a function"),
+        (lambda: odenn.IVP(pair, y0=[1, 1]), ValueError, "`span` must be two numbers"),
+        (lambda: odenn.IVP(pair, y0=[1, 1], span=(0, np.inf)), ValueError, "must be finite"),
+        (lambda: odenn.IVP(pair, y0=[1, 1], span=(1, 1)), ValueError, "no length"),
+        (lambda: odenn.IVP(pair, y0=[1, 1], span=(1e9, 1e9 + 1e-7)), ValueError, "too short for double precision"),
+        (lambda: odenn.IVP(pair, y0=[1, 1], span=(0, 1), t0=2), ValueError, "outside the span"),
+        (lambda: odenn.IVP(pair, span=(0, 1)), ValueError, "`y0` is missing"),
+        (lambda: odenn.IVP(pair, y0=[[1, 1]], span=(0, 1), order=2), ValueError, "has shape"),
+        (lambda: odenn.IVP(pair, y0=[1, np.nan], span=(0, 1)), ValueError, "must be finite"),
+        (lambda: odenn.IVP(pair, y0=[1, "x"], span=(0, 1)), ValueError, "must be numbers"),
+        (lambda: odenn.IVP(pair, y0=[1, 1], span=(0, 1), order=0), ValueError, "`order`"),
+        (lambda: odenn.IVP(pair, y0=[1, 1], span=(0, 1), names=("a",)), ValueError, "`names`"),
+        (lambda: odenn.IVP(pair, y0=[1, 1], span=(0, 1), params={"1k": 2}), ValueError, "`params`"),
+        (lambda: odenn.parse("y' = -y", span=(0, 1)), ValueError, "initial values are missing"),
+    ],
+)  # fmt: skip
+def test_every_mistake_is_named(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
