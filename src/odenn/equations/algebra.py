@@ -13,17 +13,7 @@ import sympy
 from sympy.core.parameters import distribute
 
 from odenn.equations.errors import EquationError, Source, nearest
-from odenn.equations.functions import (
-    CONSTANTS,
-    FUNCTIONS,
-    RESERVED,
-    Absolute,
-    Exponential,
-    Larger,
-    Sign,
-    Smaller,
-    Step,
-)
+from odenn.equations.functions import CONSTANTS, FUNCTIONS, RESERVED, AsWritten, Exp
 from odenn.equations.syntax import At, Call, Derivative, Name, Node, Number, Power, Product, Sum
 from odenn.equations.typed import coefficient_of, negated, parts
 
@@ -31,27 +21,7 @@ Value = float | sympy.Expr
 
 _EXACT = 2.0**53  # whole numbers up to here are exact in float64
 _LARGEST_INTEGER_EXPONENT = 1_000_000  # beyond, SymPy must not be given the chance to multiply out
-_REAL_FUNCTIONS = (
-    sympy.sin,
-    sympy.cos,
-    sympy.tan,
-    Exponential,
-    sympy.log,
-    sympy.tanh,
-    sympy.sinh,
-    sympy.cosh,
-    sympy.asin,
-    sympy.acos,
-    sympy.atan,
-    Absolute,
-    Sign,
-    Step,
-    Larger,
-    Smaller,
-)
-# pi and exp(1) can come out of SymPy's own rules, for example acos(-x) = pi - acos(x).
-_REAL_NODES = (sympy.Add, sympy.Mul, sympy.Pow, sympy.Symbol, sympy.Integer, sympy.Rational, sympy.Float)
-_REAL_CONSTANTS = (sympy.pi, sympy.E)
+_REAL = (sympy.Add, sympy.Mul, sympy.Pow, sympy.Symbol, sympy.Integer, sympy.Rational, sympy.Float, AsWritten)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +198,7 @@ def _product(node: Product, scope: Scope) -> Value:
 def _power(node: Power, scope: Scope) -> Value:
     exponent = _build(node.exponent, scope)
     if scope.is_euler(node.base) and isinstance(exponent, sympy.Expr):
-        return cast(sympy.Expr, Exponential(exponent))
+        return cast(sympy.Expr, Exp(exponent))
     base = _build(node.base, scope)
     if isinstance(exponent, sympy.Expr):
         return _exponential(base, exponent, node, scope)
@@ -316,8 +286,7 @@ def computable(result: sympy.Expr, node: Node, source: Source) -> sympy.Expr:
         if part in seen:
             continue
         seen.add(part)
-        known = isinstance(part, _REAL_NODES + _REAL_FUNCTIONS) or part in _REAL_CONSTANTS
-        if not known:
+        if not isinstance(part, _REAL):
             raise source.error(
                 "this expression has no real value", "check square roots, logarithms and divisions", node.position
             )

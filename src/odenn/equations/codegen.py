@@ -11,7 +11,24 @@ from dataclasses import dataclass, field
 import sympy
 from sympy.core.parameters import distribute
 
-from odenn.equations.functions import Absolute, Exponential, Larger, Sign, Smaller, Step
+from odenn.equations.functions import (
+    Abs,
+    Acos,
+    Asin,
+    Atan,
+    Cos,
+    Cosh,
+    Exp,
+    Heaviside,
+    Log,
+    Max,
+    Min,
+    Sign,
+    Sin,
+    Sinh,
+    Tan,
+    Tanh,
+)
 from odenn.equations.typed import coefficient_of, negated, parts, power_of, shared_parts
 
 # How tightly the outermost operator of a piece of source binds.
@@ -55,28 +72,21 @@ class Dialect:
     fixed: str = "{0}"  # a value that depends on parameters only
 
 
+# NumPy's and torch's names for the functions that both have.
 _NAMES: dict[type[sympy.Expr], str] = {
-    sympy.sin: "sin",
-    sympy.cos: "cos",
-    sympy.tan: "tan",
-    Exponential: "exp",
-    sympy.log: "log",
-    sympy.tanh: "tanh",
-    sympy.sinh: "sinh",
-    sympy.cosh: "cosh",
-    sympy.asin: "arcsin",
-    sympy.acos: "arccos",
-    sympy.atan: "arctan",
+    **{function: function.spelling for function in (Sin, Cos, Tan, Exp, Log, Sinh, Cosh, Tanh, Sign)},
+    Asin: "arcsin",
+    Acos: "arccos",
+    Atan: "arctan",
 }
 
 NUMPY = Dialect(
     functions={
         **{function: f"{name}({{0}})" for function, name in _NAMES.items()},
-        Absolute: "absolute({0})",
-        Sign: "sign({0})",
-        Step: "heaviside({0}, 0.5)",
-        Larger: "maximum({0}, {1})",
-        Smaller: "minimum({0}, {1})",
+        Abs: "absolute({0})",
+        Heaviside: "heaviside({0}, 0.5)",
+        Max: "maximum({0}, {1})",
+        Min: "minimum({0}, {1})",
     },
     power="power({0}, {1})",
     sqrt="sqrt({0})",
@@ -87,11 +97,10 @@ NUMPY = Dialect(
 TORCH = Dialect(
     functions={
         **{function: f"{name}({{0}})" for function, name in _NAMES.items()},
-        Absolute: "abs({0})",
-        Sign: "sign({0})",
-        Step: "(0.5 * sign({0}) + 0.5)",
-        Larger: "larger({0}, {1})",
-        Smaller: "smaller({0}, {1})",
+        Abs: "abs({0})",
+        Heaviside: "(0.5 * sign({0}) + 0.5)",
+        Max: "larger({0}, {1})",
+        Min: "smaller({0}, {1})",
     },
     power="{0} ** {1}",
     sqrt="sqrt({0})",
@@ -100,11 +109,11 @@ TORCH = Dialect(
 SCALAR = Dialect(
     functions={
         **{function: f"math.{name.replace('arc', 'a')}({{0}})" for function, name in _NAMES.items()},
-        Absolute: "abs({0})",
+        Abs: "abs({0})",
         Sign: "(1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else 0.0)",
-        Step: "(1.0 if {0} > 0.0 else 0.0 if {0} < 0.0 else 0.5)",
-        Larger: "({0} if {0} >= {1} else {1})",
-        Smaller: "({0} if {0} <= {1} else {1})",
+        Heaviside: "(1.0 if {0} > 0.0 else 0.0 if {0} < 0.0 else 0.5)",
+        Max: "({0} if {0} >= {1} else {1})",
+        Min: "({0} if {0} <= {1} else {1})",
     },
     power="math.pow({0}, {1})",
     sqrt="math.sqrt({0})",
@@ -157,7 +166,7 @@ class Writer:
         --------
         >>> x = sympy.Symbol("x")
         >>> writer = Writer(dialect=NUMPY, pieces={x: Piece(text="z0", binding=2, varies=True)})
-        >>> [piece.text for piece in writer.write([x**2 * sympy.sin(x), sympy.sin(x) - 3])]
+        >>> [piece.text for piece in writer.write([x**2 * Sin(x), Sin(x) - 3])]
         ['z0 * z0 * c0', 'c0 - k0']
         >>> writer.lines
         [Line(name='c0', text='sin(z0)', varies=True)]

@@ -3,32 +3,48 @@
 import math
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import sympy
 from sympy.core.parameters import distribute
 
-from odenn.equations.functions import Absolute, Exponential, Larger, Sign, Smaller, Step
+from odenn.equations.functions import (
+    Abs,
+    Acos,
+    Asin,
+    Atan,
+    Cos,
+    Cosh,
+    Exp,
+    Heaviside,
+    Log,
+    Max,
+    Min,
+    Sign,
+    Sin,
+    Sinh,
+    Tan,
+    Tanh,
+)
 from odenn.equations.typed import parts
 
 # d f(u) / d u. The derivative of a jump is taken as zero: the jump itself is a point that integration steps over.
 _OUTER: dict[type[sympy.Expr], Callable[[Any], Any]] = {
-    sympy.sin: sympy.cos,
-    sympy.cos: lambda u: -sympy.sin(u),
-    sympy.tan: lambda u: 1 + sympy.tan(u) ** 2,
-    Exponential: Exponential,
-    sympy.log: lambda u: 1 / u,
-    sympy.tanh: lambda u: 1 - sympy.tanh(u) ** 2,
-    sympy.sinh: sympy.cosh,
-    sympy.cosh: sympy.sinh,
-    sympy.asin: lambda u: 1 / sympy.sqrt(1 - u**2),
-    sympy.acos: lambda u: -1 / sympy.sqrt(1 - u**2),
-    sympy.atan: lambda u: 1 / (1 + u**2),
-    Absolute: Sign,
+    Sin: Cos,
+    Cos: lambda u: -Sin(u),
+    Tan: lambda u: 1 + Tan(u) ** 2,
+    Exp: Exp,
+    Log: lambda u: 1 / u,
+    Sinh: Cosh,
+    Cosh: Sinh,
+    Tanh: lambda u: 1 - Tanh(u) ** 2,
+    Asin: lambda u: 1 / sympy.sqrt(1 - u**2),
+    Acos: lambda u: -1 / sympy.sqrt(1 - u**2),
+    Atan: lambda u: 1 / (1 + u**2),
+    Abs: Sign,
     Sign: lambda u: sympy.S.Zero,
-    Step: lambda u: sympy.S.Zero,
+    Heaviside: lambda u: sympy.S.Zero,
 }
-
 
 Gradient = dict[sympy.Symbol, sympy.Expr]
 
@@ -39,7 +55,7 @@ def gradients(expressions: Sequence[sympy.Expr], symbols: Collection[sympy.Symbo
     Examples
     --------
     >>> x, y, z = sympy.symbols("x y z")
-    >>> [gradient] = gradients([x**2 * y + sympy.sin(y)], [x, y, z])
+    >>> [gradient] = gradients([x**2 * y + Sin(y)], [x, y, z])
     >>> gradient[x], gradient[y], z in gradient
     (2*x*y, x**2 + cos(y), False)
     """
@@ -82,10 +98,10 @@ def _outer(expression: sympy.Expr) -> Sequence[Callable[[], Any]]:
             outer = [partial(sympy.Mul, *u[:i], *u[i + 1 :]) for i in range(len(u))]
         case sympy.Pow():
             outer = [partial(_by_base, *u), partial(_by_exponent, *u)]
-        case Larger():
-            outer = [partial(Step, u[0] - u[1]), partial(Step, u[1] - u[0])]
-        case Smaller():
-            outer = [partial(Step, u[1] - u[0]), partial(Step, u[0] - u[1])]
+        case Max():
+            outer = [partial(Heaviside, u[0] - u[1]), partial(Heaviside, u[1] - u[0])]
+        case Min():
+            outer = [partial(Heaviside, u[1] - u[0]), partial(Heaviside, u[0] - u[1])]
         case _:
             outer = [partial(_OUTER[type(expression)], u[0])]
     return outer
@@ -96,5 +112,5 @@ def _by_base(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
 
 
 def _by_exponent(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
-    logarithm = sympy.Float(math.log(float(base))) if base.is_Number else sympy.log(base)
+    logarithm = sympy.Float(math.log(float(base))) if base.is_Number else cast(sympy.Expr, Log(base))
     return base**exponent * logarithm

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, ClassVar, cast
 
 import sympy
@@ -18,109 +18,156 @@ def _step(x: float) -> float:
 
 
 class AsWritten(sympy.Function):
-    """A function that SymPy must not touch.
+    """A function that SymPy keeps as it was written.
 
-    SymPy's own Abs, sign, Heaviside, Max and Min ask for assumptions when they are built: slowly, and with answers in
-    re() and im() that no real computation can use. Its exp turns exp(x + 1000.5) into inf*exp(x). `doit()` turns these
-    into SymPy's.
+    SymPy's own functions simplify themselves when they are built. That takes time (half a millisecond each), turns
+    exp(x + 1000.5) into inf*exp(x) and abs(log(x)) into something with re() and im(), and on tan(2*(x - y)), where the
+    product must not be multiplied out, it never ends. `doit()` turns these functions into SymPy's.
+
+    Examples
+    --------
+    >>> x = sympy.Symbol("x")
+    >>> Abs(Log(x)), Abs(Log(x)).doit()
+    (abs(log(x)), Abs(log(x)))
     """
 
+    spelling: ClassVar[str]
     number: ClassVar[Callable[..., float]]
     native: ClassVar[Callable[..., Any]]
-    written: ClassVar[str]  # LaTeX, with the arguments in place of {}
 
     @classmethod
     def eval(cls, *arguments: Any) -> Any:
-        """Give the value where all arguments are numbers."""
+        """Give the value where all arguments are numbers; nothing else is simplified."""
         if not all(argument.is_Number for argument in arguments):
             return None
         try:
             return sympy.Float(cls.number(*(float(argument) for argument in arguments)))
         except OverflowError:
             return sympy.oo
+        except ValueError:
+            return sympy.nan
 
     def doit(self, **hints: Any) -> Any:
         return type(self).native(*(argument.doit(**hints) for argument in self.args))
 
+    def _sympystr(self, printer: Any) -> str:
+        return f"{self.spelling}({', '.join(printer.doprint(argument) for argument in self.args)})"
+
     def _latex(self, printer: Any, exp: str | None = None) -> str:
-        text = self.written.format(", ".join(printer.doprint(argument) for argument in self.args))
+        arguments = ", ".join(printer.doprint(argument) for argument in self.args)
+        text = _LATEX.get(self.spelling, rf"\operatorname{{{{{self.spelling}}}}}\left({{}}\right)").format(arguments)
         return text if exp is None else f"{text}^{{{exp}}}"
 
 
-class Exponential(AsWritten):
-    number, native, written = math.exp, sympy.exp, r"\exp\left({}\right)"
+_LATEX = {
+    **{
+        name: rf"\{name}\left({{}}\right)"
+        for name in ("sin", "cos", "tan", "exp", "log", "sinh", "cosh", "tanh", "max", "min")
+    },
+    **{f"a{name}": rf"\arc{name}\left({{}}\right)" for name in ("sin", "cos", "tan")},
+    "abs": r"\left|{{{}}}\right|",
+    "heaviside": r"\theta\left({}\right)",
+}
 
 
-class Absolute(AsWritten):
-    number, native, written = math.fabs, sympy.Abs, r"\left|{{{}}}\right|"
+class Sin(AsWritten):
+    spelling, number, native = "sin", math.sin, sympy.sin
+
+
+class Cos(AsWritten):
+    spelling, number, native = "cos", math.cos, sympy.cos
+
+
+class Tan(AsWritten):
+    spelling, number, native = "tan", math.tan, sympy.tan
+
+
+class Exp(AsWritten):
+    spelling, number, native = "exp", math.exp, sympy.exp
+
+
+class Log(AsWritten):
+    spelling, number, native = "log", math.log, sympy.log
+
+
+class Sinh(AsWritten):
+    spelling, number, native = "sinh", math.sinh, sympy.sinh
+
+
+class Cosh(AsWritten):
+    spelling, number, native = "cosh", math.cosh, sympy.cosh
+
+
+class Tanh(AsWritten):
+    spelling, number, native = "tanh", math.tanh, sympy.tanh
+
+
+class Asin(AsWritten):
+    spelling, number, native = "asin", math.asin, sympy.asin
+
+
+class Acos(AsWritten):
+    spelling, number, native = "acos", math.acos, sympy.acos
+
+
+class Atan(AsWritten):
+    spelling, number, native = "atan", math.atan, sympy.atan
+
+
+class Abs(AsWritten):
+    spelling, number, native = "abs", math.fabs, sympy.Abs
 
 
 class Sign(AsWritten):
-    number, native, written = _sign, sympy.sign, r"\operatorname{{sign}}\left({}\right)"
+    spelling, number, native = "sign", _sign, sympy.sign
 
 
-class Step(AsWritten):
-    """Heaviside's step, 1/2 at zero."""
+class Heaviside(AsWritten):
+    """0, 1/2 at zero, 1."""
 
-    number, native, written = _step, sympy.Heaviside, r"\theta\left({}\right)"
+    spelling, number, native = "heaviside", _step, sympy.Heaviside
 
 
-class Larger(AsWritten):
+class Max(AsWritten):
     """The larger of two."""
 
-    number, native, written = max, sympy.Max, r"\max\left({}\right)"
+    spelling, number, native = "max", max, sympy.Max
 
 
-class Smaller(AsWritten):
+class Min(AsWritten):
     """The smaller of two."""
 
-    number, native, written = min, sympy.Min, r"\min\left({}\right)"
+    spelling, number, native = "min", min, sympy.Min
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Elementary:
-    """One function: its value at numbers, its SymPy form, and how many arguments it takes."""
+    """One function: its value at numbers, its symbolic form, and how many arguments it takes."""
 
     number: Callable[..., float]
     symbolic: Callable[..., Any]
     arity: int | None = 1  # None: two or more
 
 
-def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function without SymPy's simplifications, which take half a millisecond each."""
-    return partial(function, evaluate=False)
+def _of_two(function: type[AsWritten]) -> Elementary:
+    """Let a function of two arguments take more."""
+    return Elementary(
+        number=function.number,
+        symbolic=lambda *arguments: reduce(lambda a, b: cast(sympy.Expr, function(a, b)), arguments),
+        arity=None,
+    )
 
 
-def _larger(*arguments: sympy.Expr) -> sympy.Expr:
-    return reduce(lambda a, b: cast(sympy.Expr, Larger(a, b)), arguments)
-
-
-def _smaller(*arguments: sympy.Expr) -> sympy.Expr:
-    return reduce(lambda a, b: cast(sympy.Expr, Smaller(a, b)), arguments)
-
-
+_UNARY = (Sin, Cos, Tan, Exp, Log, Sinh, Cosh, Tanh, Asin, Acos, Atan, Abs, Sign, Heaviside)
 FUNCTIONS: dict[str, Elementary] = {
-    "sin": Elementary(number=math.sin, symbolic=_as_written(sympy.sin)),
-    "cos": Elementary(number=math.cos, symbolic=_as_written(sympy.cos)),
-    "tan": Elementary(number=math.tan, symbolic=_as_written(sympy.tan)),
-    "exp": Elementary(number=math.exp, symbolic=Exponential),
-    "log": Elementary(number=math.log, symbolic=_as_written(sympy.log)),
-    "ln": Elementary(number=math.log, symbolic=_as_written(sympy.log)),
+    **{function.spelling: Elementary(number=function.number, symbolic=function) for function in _UNARY},
+    "ln": Elementary(number=math.log, symbolic=Log),
     "sqrt": Elementary(number=math.sqrt, symbolic=sympy.sqrt),
-    "tanh": Elementary(number=math.tanh, symbolic=_as_written(sympy.tanh)),
-    "sinh": Elementary(number=math.sinh, symbolic=_as_written(sympy.sinh)),
-    "cosh": Elementary(number=math.cosh, symbolic=_as_written(sympy.cosh)),
-    "asin": Elementary(number=math.asin, symbolic=_as_written(sympy.asin)),
-    "acos": Elementary(number=math.acos, symbolic=_as_written(sympy.acos)),
-    "atan": Elementary(number=math.atan, symbolic=_as_written(sympy.atan)),
-    "arcsin": Elementary(number=math.asin, symbolic=_as_written(sympy.asin)),
-    "arccos": Elementary(number=math.acos, symbolic=_as_written(sympy.acos)),
-    "arctan": Elementary(number=math.atan, symbolic=_as_written(sympy.atan)),
-    "abs": Elementary(number=math.fabs, symbolic=Absolute),
-    "sign": Elementary(number=_sign, symbolic=Sign),
-    "heaviside": Elementary(number=_step, symbolic=Step),
-    "min": Elementary(number=min, symbolic=_smaller, arity=None),
-    "max": Elementary(number=max, symbolic=_larger, arity=None),
+    "arcsin": Elementary(number=math.asin, symbolic=Asin),
+    "arccos": Elementary(number=math.acos, symbolic=Acos),
+    "arctan": Elementary(number=math.atan, symbolic=Atan),
+    "max": _of_two(Max),
+    "min": _of_two(Min),
 }
 
 CONSTANTS: dict[str, float] = {"pi": math.pi, "π": math.pi, "e": math.e}

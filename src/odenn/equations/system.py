@@ -43,7 +43,8 @@ class System:
     initial_values : tuple of float or None
         The N initial values in state order; None if there are none.
     expressions : tuple of Expr
-        The n right-hand sides, in terms of `symbols`.
+        The n right-hand sides, in terms of `symbols`. Functions in them are kept as they were written: `doit()` turns
+        them into SymPy's own.
     symbols : tuple of Symbol
         The independent variable, the N states, the parameters.
 
