@@ -6,10 +6,11 @@ serves every problem from then on; only the right-hand side itself is compiled a
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -17,6 +18,9 @@ from numba import types as nt
 
 from odenn.methods.collocation import engine, loops
 from odenn.problem import IVP
+
+if TYPE_CHECKING:
+    from odenn.equations import System
 
 VECTOR, MATRIX = nt.float64[::1], nt.float64[:, ::1]
 RHS = nt.void(VECTOR, MATRIX, VECTOR, MATRIX)  # (t, Z, p, out)
@@ -52,7 +56,7 @@ def functions(problem: IVP) -> tuple[Any, Any]:
         If the right-hand side is a Python function that Numba cannot compile; with Numba's reason and what to do.
     """
     if problem.system is not None:
-        return _from_source(problem.system.rhs_source(), problem.system.jacobian_source())
+        return _from_system(problem.system)
     params = tuple((problem.params or {}).items())
     try:
         return _from_function(problem.f, problem.n, problem.order, params)
@@ -65,9 +69,14 @@ def functions(problem: IVP) -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=256)
+def _from_system(system: System) -> tuple[Any, Any]:
+    return _from_source(system.rhs_source(), system.jacobian_source())
+
+
+@lru_cache(maxsize=256)
 def _from_source(rhs: str, jacobian: str) -> tuple[Any, Any]:
     # The source is generated from SymPy expressions with names of our own; no text of the user's is in it.
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Any] = {"math": math}
     exec(compile(rhs, "<odenn right-hand side>", "exec"), namespace)  # noqa: S102
     exec(compile(jacobian, "<odenn jacobian>", "exec"), namespace)  # noqa: S102
     options = {"error_model": "numpy"}

@@ -1,0 +1,230 @@
+"""odenn against SciPy's solvers on the zoo, at equal achieved error.
+
+One process, one thread, interleaved repeats, medians of CPU time (these machines are shared; with one thread CPU time
+is wall time on an idle one). Every solver runs a ladder of tolerances; the time of a SciPy method at odenn's error is
+interpolated on its own ladder. Times include the values at the reference points (1001 on most problems) and, for odenn,
+the error estimate. Making the problem (parsing) is not counted, nor is anybody's compilation.
+
+    python benchmarks/ivp.py [--repeats 5] [--only NAME ...] [--draw]
+
+Writes benchmarks/results/ivp.csv (all runs), prints the ratios, and draws docs/images/work-precision.png.
+`--draw` repeats the last two from the CSV. Compiled odenn is compared with benchmarks/results/diffrax.csv, where there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import time
+from collections import defaultdict
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+from scipy.integrate import solve_ivp
+
+import odenn
+from odenn import zoo
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "ivp.csv"
+PICTURE = HERE.parent / "docs" / "images" / "work-precision.png"
+ASKED = (1e-6, 1e-10)
+ODENN_LADDER = (1e-4, 1e-6, 1e-8, 1e-10, 1e-12)
+SCIPY_LADDER = tuple(10.0**-k for k in (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13))
+NON_STIFF_METHODS, STIFF_METHODS = ("DOP853", "LSODA", "Radau", "BDF"), ("LSODA", "Radau", "BDF")
+SLOW = 4.0  # seconds; a ladder is not climbed beyond a rung that took longer
+
+
+def timed(run):
+    start = time.process_time()
+    values = run()
+    return time.process_time() - start, values
+
+
+def relative_error(values, reference):
+    if values is None or values.shape != reference.shape or not np.isfinite(values).all():
+        return float("nan")
+    return float((np.abs(values - reference).max(axis=1) / np.abs(reference).max(axis=1)).max())
+
+
+def odenn_run(problem, rtol, t, compile):  # noqa: A002
+    solution = odenn.solve(problem, rtol=rtol, compile=compile)
+    return solution(t) if solution.success else None
+
+
+def scipy_run(entry, method, rtol, t):
+    size = max(np.abs(entry.y0))
+    atol = rtol * size * (1e-6 if entry.stiff else 1e-3)
+    done = solve_ivp(entry.f, entry.span, entry.y0, method, t_eval=t, rtol=rtol, atol=atol)
+    return done.y[: entry.components] if done.success else None
+
+
+def jittable(entry):
+    """The zoo's problem in the form that compiles best: its text, or its function, which Numba takes as it is."""
+    return entry.problem()
+
+
+def measure(entry, repeats):
+    """Rows (problem, solver, rtol, time, error) of all solvers on one problem."""
+    t, reference = entry.reference()
+    problem = jittable(entry)
+    methods = STIFF_METHODS if entry.stiff else NON_STIFF_METHODS
+    runs = {}
+    for rtol in ODENN_LADDER:
+        runs["odenn", rtol] = lambda rtol=rtol: odenn_run(problem, rtol, t, False)
+        runs["odenn compiled", rtol] = lambda rtol=rtol: odenn_run(problem, rtol, t, True)
+    for method in methods:
+        for rtol in SCIPY_LADDER:
+            runs[method, rtol] = lambda method=method, rtol=rtol: scipy_run(entry, method, rtol, t)
+    times, errors, given_up = defaultdict(list), {}, set()
+    for repeat in range(repeats + 1):
+        for (solver, rtol), run in runs.items():
+            if solver in given_up and (repeat == 0 or not times[solver, rtol]):
+                continue
+            if repeat > 1 and np.median(times[solver, rtol]) > 0.5:
+                continue  # long runs are repeated less
+            seconds, values = timed(run)
+            if repeat == 0:  # warms up caches, compiles; not counted unless it is long anyway
+                errors[solver, rtol] = relative_error(values, reference)
+                if seconds > SLOW and "compiled" not in solver:
+                    given_up.add(solver)
+            if repeat > 0 or (seconds > SLOW and "compiled" not in solver):
+                times[solver, rtol].append(seconds)
+    return [
+        {"problem": entry.name, "stiff": entry.stiff, "solver": s, "rtol": r, "time_s": np.median(v), "error": errors[s, r]}
+        for (s, r), v in times.items()
+        if v and np.isfinite(errors[s, r])
+    ]
+
+
+def time_at(rows, error):
+    """Time at which a ladder reaches `error`, interpolated log-log; infinite where it never does."""
+    points = sorted((row["error"], row["time_s"]) for row in rows if row["error"] > 0)
+    # A rung that a cheaper and more accurate one beats is no choice that a user would make.
+    front = [(e, s) for e, s in points if not any(e2 <= e and s2 < s for e2, s2 in points)]
+    reached = [(e, s) for e, s in front if e <= error]
+    if not reached:
+        return float("inf")
+    above = [(e, s) for e, s in front if e > error]
+    if not above:
+        return min(s for _, s in reached)
+    (e0, s0), (e1, s1) = above[0], reached[-1]
+    weight = (np.log(e0) - np.log(error)) / (np.log(e0) - np.log(e1))
+    return float(np.exp(np.log(s0) + weight * (np.log(s1) - np.log(s0))))
+
+
+def load(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        for key in ("rtol", "time_s", "error"):
+            row[key] = float(row[key]) if row[key] not in ("", "nan") else float("nan")
+    return rows
+
+
+def geometric_mean(values):
+    return float(np.exp(np.mean(np.log(values))))
+
+
+def report(rows):
+    """Print a table per asked tolerance: error and time of odenn, the fastest SciPy method at that error, the ratio."""
+    by = defaultdict(list)
+    for row in rows:
+        by[row["problem"], row["solver"]].append(row)
+    diffrax = defaultdict(lambda: defaultdict(list))
+    if (HERE / "results" / "diffrax.csv").exists():
+        for row in load(HERE / "results" / "diffrax.csv"):
+            if np.isfinite(row["error"]) and np.isfinite(row["time_s"]):
+                diffrax[row["problem"]][row["solver"]].append(row)
+    names = [name for name in zoo.names() if (name, "odenn") in by]
+    for asked in ASKED:
+        print(f"\nrtol {asked:g} asked of odenn; times in ms; ratio = time of the other / time of odenn")
+        print(f"{'problem':20s} {'error':>8s} {'odenn':>8s} {'fastest SciPy':>20s} {'ratio':>7s} {'Radau':>9s} {'ratio':>7s}"
+              f" | {'compiled':>9s} {'error':>8s} {'diffrax':>26s} {'ratio':>7s}")  # fmt: skip
+        ratios = defaultdict(list)
+        for name in names:
+            stiff = zoo.get(name).stiff
+            mine = next((r for r in by[name, "odenn"] if r["rtol"] == asked), None)
+            if mine is None:
+                print(f"{name:20s} odenn did not reach the tolerance and says so")
+                continue
+            error = max(mine["error"], 1e-15)
+            others = {m: time_at(by[name, m], error) for m in NON_STIFF_METHODS if (name, m) in by}
+            best = min(others, key=lambda m: others[m])
+            ratio = others[best] / mine["time_s"]
+            radau = others.get("Radau", float("inf")) / mine["time_s"]
+            line = f"{name:20s} {error:8.1e} {mine['time_s'] * 1e3:8.2f} {best:>8s} {others[best] * 1e3:11.2f} {ratio:7.2f}"
+            line += f" {others.get('Radau', float('inf')) * 1e3:9.2f} {radau:7.2f}"
+            if np.isfinite(ratio):
+                ratios["stiff" if stiff else "non-stiff"].append(ratio)
+            if stiff and np.isfinite(radau):
+                ratios["stiff, Radau"].append(radau)
+            fast = next((r for r in by[name, "odenn compiled"] if r["rtol"] == asked), None)
+            if fast is not None and diffrax[name]:
+                error = max(fast["error"], 1e-15)
+                their = {s: time_at(r, error) for s, r in diffrax[name].items()}
+                solver = min(their, key=lambda s: their[s])
+                r = their[solver] / fast["time_s"]
+                line += f" | {fast['time_s'] * 1e3:9.3f} {error:8.1e} {solver:>16s} {their[solver] * 1e3:9.2f} {r:7.2f}"
+                if np.isfinite(r):
+                    ratios["compiled, diffrax"].append(r)
+            print(line)
+        for kind, values in ratios.items():
+            print(f"  geometric mean, {kind} ({len(values)} problems where both reach the error): {geometric_mean(values):.2f}")
+
+
+def draw(rows):
+    from matplotlib.figure import Figure
+
+    chosen = ["linear-pair-10", "lotka-volterra", "van-der-pol-5", "kepler", "pendulum", "robertson-1e4"]
+    colours = {"odenn": "#d55e00", "odenn compiled": "#cc79a7", "DOP853": "#0072b2", "LSODA": "#009e73", "Radau": "#56b4e9",
+               "BDF": "#999999"}  # fmt: skip
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    for axis, name in zip(figure.subplots(2, 3).flat, chosen, strict=True):
+        for solver, colour in colours.items():
+            points = sorted((r["error"], r["time_s"] * 1e3) for r in rows if r["problem"] == name and r["solver"] == solver)
+            points = [(max(e, 1e-16), s) for e, s in points]
+            if points:
+                bold = solver.startswith("odenn")
+                axis.loglog(*zip(*points, strict=True), "o-", color=colour, label=solver, ms=5 if bold else 3, lw=2 if bold else 1)
+        axis.invert_xaxis()
+        axis.set_title(zoo.get(name).title, fontsize=10)
+        axis.grid(alpha=0.3)
+        axis.set_xlabel("relative error reached")
+        axis.set_ylabel("time / ms")
+    figure.axes[0].legend(fontsize=8)
+    PICTURE.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURE, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--draw", action="store_true", help="report and draw from the CSV, measure nothing")
+    options = parser.parse_args()
+    if not options.draw:
+        rows = []
+        for entry in zoo.all_problems():
+            if not options.only or entry.name in options.only:
+                print(entry.name, flush=True)
+                rows += measure(entry, options.repeats)
+        if options.only:
+            report(rows)
+            return
+        RESULTS.parent.mkdir(exist_ok=True)
+        with RESULTS.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+    rows = load(RESULTS)
+    report(rows)
+    draw(rows)
+
+
+if __name__ == "__main__":
+    main()
