@@ -7,6 +7,8 @@
 True
 """
 
+from typing import TYPE_CHECKING, Any
+
 from odenn._version import __version__ as __version__
 from odenn.methods.collocation import Collocation as Collocation
 from odenn.networks.features import Features as Features
@@ -17,3 +19,27 @@ from odenn.problem import parse as parse
 from odenn.solution import Solution as Solution
 from odenn.solve import solve as solve
 from odenn.status import Status as Status
+
+if TYPE_CHECKING:
+    from odenn.equations import EquationError as EquationError
+    from odenn.storage import StorageError as StorageError
+    from odenn.storage import load as load
+
+# Names whose modules bring heavy libraries: opened when first asked for, so that `import odenn` stays light.
+_LATER = {
+    "EquationError": "odenn.equations",
+    "StorageError": "odenn.storage",
+    "load": "odenn.storage",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'odenn' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

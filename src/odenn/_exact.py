@@ -87,7 +87,7 @@ class _Equations:
         self.symbols = symbols
         given: Any = dict(zip(parameters, map(_exact, system.parameters.values()), strict=True))
         self.right_sides = [
-            _without_floats(expression.subs(given).doit()).subs(time, self.x) for expression in system.expressions
+            _without_floats(expression.doit().subs(given)).subs(time, self.x) for expression in system.expressions
         ]
 
     def candidates(self) -> Iterator[list[Expr]]:

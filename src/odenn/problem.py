@@ -138,8 +138,8 @@ class IVP:
                 )
             put("initial", _checked_states(values, system.orders))
             put("layout", Layout.of(system.orders))
-            rows, entries = system.rhs_numpy(), system.jacobian_numpy()
-            put("fill", _fill_rows(rows, len(system.orders)))
+            entries = system.jacobian_numpy()
+            put("fill", system.fill_numpy())
 
             def fill_jacobian(t: float, z: Array, p: Array, out: Array) -> None:
                 out[...] = entries(t, z, p)
@@ -344,15 +344,6 @@ def parameters_of(params: Mapping[str, float]) -> Any:
         return namedtuple("Parameters", params)(**params)  # noqa: PYI024 - the fields are known only here
     except (TypeError, ValueError) as error:
         raise ValueError(f"`params` must map names to values, got {params!r}: {error}") from None
-
-
-def _fill_rows(call: Callable[..., Any], n: int) -> Rhs:
-    def fill(t: Array, Z: Array, p: Array, out: Array) -> None:
-        rows = call(t, Z, p)
-        for i in range(n):
-            out[i] = rows[i]
-
-    return fill
 
 
 def _fill_numpy(call: Callable[..., Any], n: int) -> Rhs:

@@ -95,16 +95,8 @@ class OdennSolver(OdeSolver):
         # `fun` takes one time a call, so calls are the cost: a degree below that of `odenn.solve` takes a third less.
         network = Legendre(degree=int(np.clip(round(-np.log10(local)) + 1, 4, 20)))
         explicit, implicit = network.tables(local, stiff=False), network.tables(local, stiff=True)
-        self._first_step: float | None = None
-        if first_step is None:
-            with np.errstate(all="ignore"):
-                h = common.select_initial_step(
-                    self.fun, t0, self.y, t_bound, max_step, f, self.direction, explicit.order, self.rtol, self.atol
-                )
-            # Where `fun` is not finite there is no such length: the march ends at once and says so.
-            h = float(h) if np.isfinite(h) else 1e-6
-        else:
-            h = self._first_step = float(common.validate_first_step(first_step, t0, t_bound))
+        self._first_step = None if first_step is None else float(common.validate_first_step(first_step, t0, t_bound))
+        h = self._first_step or _first_length(self, f, explicit.order)
         self._output: WindowOutput | None = None
         self._lost = False  # whether the second solution, which the error estimate compares with, was given up
         if self.n == 0:
@@ -127,8 +119,10 @@ class OdennSolver(OdeSolver):
     @property
     def error_estimate(self) -> Array:
         """(n,): estimated global absolute error of `y`, above rounding; infinite once it exceeded `y` itself."""
-        if self.n == 0 or self._lost:
+        if self._lost:
             return np.full(self.n, np.inf)
+        if self.n == 0:
+            return np.zeros(0)
         return np.abs(_unpack(self._state.second - self._state.z, self.n))
 
     def _step_impl(self) -> tuple[bool, str | None]:
@@ -216,6 +210,31 @@ def _unpack(z: Array, n: int) -> Values:
     y = z[:n].astype(complex)
     y.imag = z[n:]
     return y
+
+
+def _first_length(solver: OdennSolver, f: Values, order: float) -> float:
+    """Length over which two terms of the Taylor series predict a hundredth of the tolerance at the given order.
+
+    Source: Hairer, Norsett and Wanner, Solving ODEs I, section II.4, as in SciPy's solvers.
+    """
+    longest = min(solver.max_step, abs(solver.t_bound - solver.t))
+    if solver.n == 0 or longest == 0.0:
+        return longest
+    scale = solver.atol + np.abs(solver.y) * solver.rtol
+
+    def norm(x: Values) -> float:
+        """Root mean square in units of the tolerance, without components that have none."""
+        return float(np.sqrt(np.mean(np.abs(np.where(scale > 0, x, 0) / np.where(scale > 0, scale, 1)) ** 2)))
+
+    with np.errstate(all="ignore"):
+        size, speed = norm(solver.y), norm(f)
+        if not np.isfinite(speed):
+            return min(1e-6, longest)  # `fun` is not finite here: the march ends at once and says so
+        h = min(0.01 * size / speed if min(size, speed) > 1e-5 else 1e-6, longest)
+        step = solver.direction * h
+        fastest = max(speed, norm(solver.fun(solver.t + step, solver.y + step * f) - f) / h)
+    ahead = (0.01 / fastest) ** (1.0 / order) if fastest > 1e-15 else max(1e-6, 1e-3 * h)
+    return min(100 * h, ahead, longest) if np.isfinite(ahead) else h
 
 
 def _evaluation(solver: OdennSolver, h: float) -> Callable[[Array, Array], Array]:

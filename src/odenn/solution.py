@@ -169,7 +169,7 @@ class Solution:
         if points < 2:
             raise ValueError(f"`points` must be 2 or more, got {points!r}")
         left, right = self.span
-        backwards = self.problem is not None and self.problem.span is not None and self.problem.span[0] > self.problem.span[1]
+        backwards = bool((self.outcome.windows.length < 0).all())
         return np.linspace(right, left, points) if backwards else np.linspace(left, right, points)
 
     def verify(self, *, points: int = 201, seconds: float = 10.0) -> Verification:

@@ -42,8 +42,6 @@ MAX_HEADER = 100_000_000  # bytes, the limit of safetensors itself
 # a small file could ask for terabytes.
 MAX_UNITS = 1000
 
-_HAS_ATOL = any(field.name == "atol" for field in fields(Outcome))
-
 
 class StorageError(ValueError):
     """A file that is no saved solution, or no longer one."""
@@ -99,9 +97,7 @@ def load(path: str | PathLike[str]) -> Solution:
 def _content(solution: Solution) -> tuple[dict[str, Any], dict[str, Array]]:
     """What JSON holds, and what tensors hold."""
     outcome = solution.outcome
-    arrays: dict[str, Array] = {"floor": outcome.floor}
-    if _HAS_ATOL:
-        arrays["atol"] = getattr(outcome, "atol")  # noqa: B009 - there may be no such field yet
+    arrays: dict[str, Array] = {"floor": outcome.floor, "atol": outcome.atol}
     content = {
         "odenn": __version__,
         "names": list(solution.names),
@@ -271,16 +267,15 @@ def _solution(content: Mapping[str, Any], arrays: Mapping[str, Array]) -> Soluti
     rtol = _number(content, "rtol")
     if not 0 < rtol < 1:
         raise _damaged(f"`rtol` is {rtol:g}")
-    atol: Any = {"atol": _array(arrays, "atol", (len(names),))} if _HAS_ATOL else {}
     outcome = Outcome(
         windows=windows,
         errors=errors,
         floor=_array(arrays, "floor", (errors.start.size, len(names))),
+        atol=_array(arrays, "atol", (len(names),)),
         reached=reached,
         status=status,
         message=_get(content, "message", str),
         stats=_stats(_get(content, "stats", dict)),
-        **atol,
     )
     independent = _get(content, "independent", str)
     problem = _problem(content, arrays)

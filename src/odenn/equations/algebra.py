@@ -198,7 +198,7 @@ def _product(node: Product, scope: Scope) -> Value:
 def _power(node: Power, scope: Scope) -> Value:
     exponent = _build(node.exponent, scope)
     if scope.is_euler(node.base) and isinstance(exponent, sympy.Expr):
-        return cast(sympy.Expr, Exp(exponent))
+        return Exp.of(exponent)
     base = _build(node.base, scope)
     if isinstance(exponent, sympy.Expr):
         return _exponential(base, exponent, node, scope)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import sympy
 from sympy.core.parameters import distribute
@@ -29,15 +29,15 @@ from odenn.equations.functions import (
 from odenn.equations.typed import parts
 
 # d f(u) / d u. The derivative of a jump is taken as zero: the jump itself is a point that integration steps over.
-_OUTER: dict[type[sympy.Expr], Callable[[Any], Any]] = {
+_OUTER: dict[type[sympy.Expr], Callable[[sympy.Expr], Any]] = {
     Sin: Cos,
-    Cos: lambda u: -Sin(u),
-    Tan: lambda u: 1 + Tan(u) ** 2,
+    Cos: lambda u: -Sin.of(u),
+    Tan: lambda u: 1 + Tan.of(u) ** 2,
     Exp: Exp,
     Log: lambda u: 1 / u,
     Sinh: Cosh,
     Cosh: Sinh,
-    Tanh: lambda u: 1 - Tanh(u) ** 2,
+    Tanh: lambda u: 1 - Tanh.of(u) ** 2,
     Asin: lambda u: 1 / sympy.sqrt(1 - u**2),
     Acos: lambda u: -1 / sympy.sqrt(1 - u**2),
     Atan: lambda u: 1 / (1 + u**2),
@@ -112,5 +112,5 @@ def _by_base(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
 
 
 def _by_exponent(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
-    logarithm = sympy.Float(math.log(float(base))) if base.is_Number else cast(sympy.Expr, Log(base))
+    logarithm = sympy.Float(math.log(float(base))) if base.is_Number else Log.of(base)
     return base**exponent * logarithm

@@ -36,6 +36,11 @@ class AsWritten(sympy.Function):
     native: ClassVar[Callable[..., Any]]
 
     @classmethod
+    def of(cls, *arguments: sympy.Expr) -> sympy.Expr:
+        """Apply the function. (What SymPy declares for cls(...) is no expression.)"""
+        return cast(sympy.Expr, cls(*arguments))
+
+    @classmethod
     def eval(cls, *arguments: Any) -> Any:
         """Give the value where all arguments are numbers; nothing else is simplified."""
         if not all(argument.is_Number for argument in arguments):
@@ -153,19 +158,19 @@ def _of_two(function: type[AsWritten]) -> Elementary:
     """Let a function of two arguments take more."""
     return Elementary(
         number=function.number,
-        symbolic=lambda *arguments: reduce(lambda a, b: cast(sympy.Expr, function(a, b)), arguments),
+        symbolic=lambda *arguments: reduce(function.of, arguments),
         arity=None,
     )
 
 
 _UNARY = (Sin, Cos, Tan, Exp, Log, Sinh, Cosh, Tanh, Asin, Acos, Atan, Abs, Sign, Heaviside)
 FUNCTIONS: dict[str, Elementary] = {
-    **{function.spelling: Elementary(number=function.number, symbolic=function) for function in _UNARY},
-    "ln": Elementary(number=math.log, symbolic=Log),
+    **{function.spelling: Elementary(number=function.number, symbolic=function.of) for function in _UNARY},
+    "ln": Elementary(number=math.log, symbolic=Log.of),
     "sqrt": Elementary(number=math.sqrt, symbolic=sympy.sqrt),
-    "arcsin": Elementary(number=math.asin, symbolic=Asin),
-    "arccos": Elementary(number=math.acos, symbolic=Acos),
-    "arctan": Elementary(number=math.atan, symbolic=Atan),
+    "arcsin": Elementary(number=math.asin, symbolic=Asin.of),
+    "arccos": Elementary(number=math.acos, symbolic=Acos.of),
+    "arctan": Elementary(number=math.atan, symbolic=Atan.of),
     "max": _of_two(Max),
     "min": _of_two(Min),
 }

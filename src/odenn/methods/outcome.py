@@ -36,6 +36,7 @@ class Outcome:
     windows: Windows
     errors: Windows  # the same for the estimated error, signed
     floor: Array  # (windows of errors, n) rounding error by the end of each: no estimate is smaller
+    atol: Array  # (n,) absolute tolerance that was used
     reached: tuple[float, float]  # (left, right) ends of what was solved
     status: Status
     message: str

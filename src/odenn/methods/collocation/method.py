@@ -94,7 +94,7 @@ class Collocation:
                 if worst <= MARGIN or finest or any(leg.reason == BUDGET for leg in legs):
                     break
                 fraction *= max(0.3 * MARGIN / worst, 1e-5)
-            return _outcome(self, problem, legs, attempts, counts, time.perf_counter() - clock)
+            return _outcome(self, problem, atol, legs, attempts, counts, time.perf_counter() - clock)
 
 
 BUDGET = 4  # beside the engine's own reasons
@@ -113,6 +113,7 @@ class _Machine:
 class _Leg:
     """One march from the initial point towards one end of the span."""
 
+    end: float
     reason: int
     store: Store
     filled: int
@@ -190,7 +191,7 @@ def _march(
     state = engine.begin(t0, problem.initial, first, n, bool(method.stiff))
     r = max(explicit.weights.shape[1], implicit.weights.shape[1] if can_be_stiff else 0)
     M = max(explicit.fine_nodes.size, implicit.fine_nodes.size)
-    store, filled, reason = _empty_store(machine.chunk, n, r, M), 0, engine.FULL
+    store, filled, reason = _empty_store(min(machine.chunk, method.max_windows), n, r, M), 0, engine.FULL
     while reason == engine.FULL:
         reason, filled, state = machine.march(
             machine.rhs, machine.jacobian, machine.parameters, float(end), explicit, implicit, problem.layout, control,
@@ -205,11 +206,11 @@ def _march(
             else:
                 room = _empty_store(min(max(filled, machine.chunk), method.max_windows - filled), n, r, M)
                 store = Store(*(np.concatenate(pair) for pair in zip(store, room, strict=True)))
-    return _Leg(reason, store, filled, state)
+    return _Leg(end, reason, store, filled, state)
 
 
 def _outcome(
-    method: Collocation, problem: IVP, legs: list[_Leg], attempts: int,
+    method: Collocation, problem: IVP, atol: Array, legs: list[_Leg], attempts: int,
     counts: NDArray[np.int64], seconds: float,
 ) -> Outcome:  # fmt: skip
     """Join the marches, in the order of time, and say how they ended."""
@@ -225,6 +226,7 @@ def _outcome(
         windows=Windows(joined.start, joined.length, joined.value, joined.weights, units),
         errors=Windows(joined.start, joined.length, joined.error, joined.error_weights, error_units),
         floor=_rounding(joined, float(problem.t0 or 0.0)),
+        atol=atol,
         reached=(min(points), max(points)),
         status=status,
         message=message,
@@ -265,8 +267,10 @@ def _verdict(method: Collocation, problem: IVP, legs: list[_Leg]) -> tuple[Statu
         if leg.reason == BUDGET:
             return Status.BUDGET, f"{Status.BUDGET.value}: stopped {at} after {leg.filled} windows"
         if leg.reason == engine.TOO_SMALL:
-            status = _why_stuck(problem, leg.state)
+            status = _why_stuck(problem, leg.state, forwards=leg.end > float(problem.t0 or 0.0))
             return status, f"{status.value} {at}"
+        if leg.reason == engine.TOO_FAR and _is_blowing_up(problem, leg.state):
+            return Status.BLOW_UP, f"{Status.BLOW_UP.value} shortly after {at[3:]}"
     status = Status.SUCCESS if worst <= 1.0 else Status.PRECISION
     return status, f"{status.value}: the estimated error is {worst:.2g} times the tolerance"
 
@@ -280,13 +284,18 @@ def _is_too_stiff(method: Collocation, problem: IVP, state: State) -> bool:
     return bool(speed * abs(problem.span[1] - problem.span[0]) > 1e4 and np.isfinite(state.z).all())
 
 
-def _why_stuck(problem: IVP, state: State) -> Status:
-    """Why the windows shrank to nothing: look at the right-hand side where the march ended, and a little further."""
+def _is_blowing_up(problem: IVP, state: State) -> bool:
+    """Whether the solution is large and grows so fast that the rest of the span would take it past all numbers."""
+    assert problem.span is not None
     size = float(np.abs(state.z[: problem.n]).max())
-    ahead = state.t + np.array([0.0, 1.0, 10.0]) * 4 * state.h
-    slopes = problem.rhs(ahead, np.repeat(state.z.reshape(-1, 1), 3, axis=1))
-    if size > 1e5 * _size(problem) or (np.isfinite(size) and np.abs(slopes[:, 0]).max() * state.h > 0.01 * size > 0):
+    slope = np.abs(problem.first_order(state.t, state.z)[: problem.n]).max()
+    return size > 1e3 * _size(problem) and slope * max(abs(end - state.t) for end in problem.span) > 1e3 * size
+
+
+def _why_stuck(problem: IVP, state: State, forwards: bool) -> Status:
+    """Why the windows shrank to nothing: look at the right-hand side where the march ended, and a little further."""
+    if _is_blowing_up(problem, state):
         return Status.BLOW_UP
-    if not np.isfinite(slopes).all():
-        return Status.NON_FINITE
-    return Status.STALLED
+    ahead = state.t + (1.0 if forwards else -1.0) * np.array([0.0, 1.0, 10.0]) * 4 * state.h
+    slopes = problem.rhs(ahead, np.repeat(state.z.reshape(-1, 1), 3, axis=1))
+    return Status.STALLED if np.isfinite(slopes).all() else Status.NON_FINITE

@@ -1,0 +1,101 @@
+"""The right-hand side for torch: evaluated at many times at once, with its derivatives by the states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from odenn.problem import IVP, parameters_of
+
+REMEDY = (
+    "training needs a right-hand side that torch can differentiate: write it with plain arithmetic, with torch functions "
+    "(torch.sin instead of np.sin or math.sin), or as text (odenn.parse), which needs no rewriting"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TorchRhs:
+    """Highest derivatives f(t, Z) of a problem, as torch tensors."""
+
+    rows: Callable[[Tensor, Tensor], Any]
+    n: int
+
+    def __call__(self, t: Tensor, Z: Tensor) -> Tensor:
+        """(n, k) at times t (k,) and states Z (N, k), differentiable."""
+        return torch.stack(self._tensors(t, Z))
+
+    def with_jacobian(self, t: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
+        """f (n, k) and df/dZ (n, N, k), without graphs."""
+        with torch.enable_grad():
+            states = Z.detach().requires_grad_()
+            rows = self._tensors(t, states)
+            slopes = [
+                torch.autograd.grad(row.sum(), states, retain_graph=True, allow_unused=True)[0] if row.requires_grad else None
+                for row in rows
+            ]
+        J = torch.stack([torch.zeros_like(Z) if slope is None else slope for slope in slopes])
+        return torch.stack([row.detach() for row in rows]), J
+
+    def _tensors(self, t: Tensor, Z: Tensor) -> list[Tensor]:
+        rows = self.rows(t, Z)
+        if self.n == 1 and not isinstance(rows, list | tuple) and (not isinstance(rows, Tensor) or rows.ndim < 2):
+            rows = [rows]
+        return [_row(rows[i], t) for i in range(self.n)]
+
+
+def torch_rhs(problem: IVP) -> TorchRhs:
+    """The problem's right-hand side, tried at the initial point.
+
+    Raises
+    ------
+    ValueError
+        With the remedy, where only NumPy can evaluate it.
+    """
+    rhs = TorchRhs(_rows(problem), problem.n)
+    t = torch.full((2,), float(problem.t0 or 0.0), dtype=torch.float64)
+    Z = torch.tensor(problem.initial, dtype=torch.float64).reshape(-1, 1).repeat(1, 2)
+    try:
+        values, _ = rhs.with_jacobian(t, Z)
+    except Exception as error:
+        raise ValueError(f"`f` cannot be evaluated with torch tensors ({_first_line(error)}); {REMEDY}") from error
+    expected = problem.rhs(t.numpy(), Z.numpy())
+    if not np.allclose(values.numpy(), expected, rtol=1e-6, atol=1e-9 * float(np.abs(expected).max()), equal_nan=True):
+        raise ValueError(f"`f` gives other values for torch tensors than for NumPy arrays; {REMEDY}")
+    return rhs
+
+
+def _rows(problem: IVP) -> Callable[[Tensor, Tensor], Any]:
+    if problem.system is not None:
+        rows, p = problem.system.rhs_torch(), torch.tensor(problem.parameters, dtype=torch.float64)
+        return lambda t, Z: rows(t, Z, p)
+    f, n, order = problem.f, problem.n, problem.order
+    extra = (parameters_of(problem.params),) if problem.params is not None else ()
+
+    def call(t: Tensor, Z: Tensor) -> Any:
+        return f(t, *[Z[level * n : (level + 1) * n] for level in range(order)], *extra)
+
+    if problem.vectorized:
+        return call
+
+    def pointwise(t: Tensor, Z: Tensor) -> Any:
+        columns = [call(t[k], Z[:, k]) for k in range(t.numel())]
+        return [torch.stack([_row(column[i], t[:1])[0] for column in columns]) for i in range(n)]
+
+    return pointwise
+
+
+def _row(row: Any, t: Tensor) -> Tensor:
+    if isinstance(row, np.ndarray | np.generic):
+        raise TypeError("a row is a NumPy array")
+    if not isinstance(row, Tensor):
+        row = torch.tensor(float(row), dtype=t.dtype)
+    return row.to(t.dtype).expand(t.shape) if row.ndim == 0 else row.to(t.dtype).reshape(t.shape)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
