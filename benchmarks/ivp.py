@@ -36,7 +36,7 @@ ASKED = (1e-6, 1e-10)
 ODENN_LADDER = (1e-4, 1e-6, 1e-8, 1e-10, 1e-12)
 SCIPY_LADDER = tuple(10.0**-k for k in (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13))
 NON_STIFF_METHODS, STIFF_METHODS = ("DOP853", "LSODA", "Radau", "BDF"), ("LSODA", "Radau", "BDF")
-SLOW = 4.0  # seconds; a ladder is not climbed beyond a rung that took longer
+SLOW = 0.6  # seconds; a ladder is not climbed beyond a rung that took longer
 
 
 def timed(run):
@@ -56,8 +56,7 @@ def odenn_run(problem, rtol, t, compile):  # noqa: A002
     return solution(t) if solution.success else None
 
 
-def scipy_run(entry, method, rtol, t):
-    size = max(np.abs(entry.y0))
+def scipy_run(entry, method, rtol, t, size):
     atol = rtol * size * (1e-6 if entry.stiff else 1e-3)
     done = solve_ivp(entry.f, entry.span, entry.y0, method, t_eval=t, rtol=rtol, atol=atol)
     return done.y[: entry.components] if done.success else None
@@ -72,6 +71,7 @@ def measure(entry, repeats):
     """Rows (problem, solver, rtol, time, error) of all solvers on one problem."""
     t, reference = entry.reference()
     problem = jittable(entry)
+    size = float(np.abs(reference).max())
     methods = STIFF_METHODS if entry.stiff else NON_STIFF_METHODS
     runs = {}
     for rtol in ODENN_LADDER:
@@ -79,7 +79,7 @@ def measure(entry, repeats):
         runs["odenn compiled", rtol] = lambda rtol=rtol: odenn_run(problem, rtol, t, True)
     for method in methods:
         for rtol in SCIPY_LADDER:
-            runs[method, rtol] = lambda method=method, rtol=rtol: scipy_run(entry, method, rtol, t)
+            runs[method, rtol] = lambda method=method, rtol=rtol: scipy_run(entry, method, rtol, t, size)
     times, errors, given_up = defaultdict(list), {}, set()
     for repeat in range(repeats + 1):
         for (solver, rtol), run in runs.items():
@@ -95,7 +95,14 @@ def measure(entry, repeats):
             if repeat > 0 or (seconds > SLOW and "compiled" not in solver):
                 times[solver, rtol].append(seconds)
     return [
-        {"problem": entry.name, "stiff": entry.stiff, "solver": s, "rtol": r, "time_s": np.median(v), "error": errors[s, r]}
+        {
+            "problem": entry.name,
+            "stiff": entry.stiff,
+            "solver": s,
+            "rtol": r,
+            "time_s": np.median(v),
+            "error": errors[s, r],
+        }
         for (s, r), v in times.items()
         if v and np.isfinite(errors[s, r])
     ]
@@ -174,7 +181,9 @@ def report(rows):
                     ratios["compiled, diffrax"].append(r)
             print(line)
         for kind, values in ratios.items():
-            print(f"  geometric mean, {kind} ({len(values)} problems where both reach the error): {geometric_mean(values):.2f}")
+            print(
+                f"  geometric mean, {kind} ({len(values)} problems where both reach the error): {geometric_mean(values):.2f}"
+            )
 
 
 def draw(rows):
@@ -186,11 +195,20 @@ def draw(rows):
     figure = Figure(figsize=(11, 6), layout="constrained")
     for axis, name in zip(figure.subplots(2, 3).flat, chosen, strict=True):
         for solver, colour in colours.items():
-            points = sorted((r["error"], r["time_s"] * 1e3) for r in rows if r["problem"] == name and r["solver"] == solver)
+            points = sorted(
+                (r["error"], r["time_s"] * 1e3) for r in rows if r["problem"] == name and r["solver"] == solver
+            )
             points = [(max(e, 1e-16), s) for e, s in points]
             if points:
                 bold = solver.startswith("odenn")
-                axis.loglog(*zip(*points, strict=True), "o-", color=colour, label=solver, ms=5 if bold else 3, lw=2 if bold else 1)
+                axis.loglog(
+                    *zip(*points, strict=True),
+                    "o-",
+                    color=colour,
+                    label=solver,
+                    ms=5 if bold else 3,
+                    lw=2 if bold else 1,
+                )
         axis.invert_xaxis()
         axis.set_title(zoo.get(name).title, fontsize=10)
         axis.grid(alpha=0.3)

@@ -273,7 +273,7 @@ def note_on_lorenz() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", help="problems to make again (default: all)")
     chosen = parser.parse_args().names or zoo.names()
     if np.finfo(Extended).eps > 1e-18:

@@ -13,6 +13,8 @@ first, time in which other processes had the core not counted; first_call_s the 
 compilation included (tolerances are arguments of the compiled function, so it is paid once a ladder).
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import argparse
@@ -67,8 +69,8 @@ IN_JAX: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def solvers(problem: zoo.ZooProblem) -> dict[str, tuple[diffrax.AbstractSolver, bool]]:
-    """Return name: (solver, whether steps end at saved points)."""
+def solvers(problem: zoo.ZooProblem) -> dict[str, tuple[Any, bool]]:
+    """Return name: (diffrax.AbstractSolver, whether steps end at saved points)."""
     explicit = {"Tsit5": (diffrax.Tsit5(), False), "Dopri8": (diffrax.Dopri8(), False)}
     implicit = {"Kvaerno5": (diffrax.Kvaerno5(), False), "Kvaerno5-stepped": (diffrax.Kvaerno5(), True)}
     if problem.name == "brusselator":  # stiff enough for the test sets, not for an explicit method to fail
@@ -76,15 +78,18 @@ def solvers(problem: zoo.ZooProblem) -> dict[str, tuple[diffrax.AbstractSolver, 
     return implicit if problem.stiff else explicit
 
 
-def compiled(problem: zoo.ZooProblem, solver: diffrax.AbstractSolver, stepped: bool) -> Callable[[float, float], Any]:
+def compiled(problem: zoo.ZooProblem, solver: Any, stepped: bool) -> Callable[[float, float], Any]:
     """Return solve(rtol, atol) -> (y of shape (k, n), whether it succeeded), jitted."""
     f = IN_JAX.get(problem.name, problem.f)
-    term = diffrax.ODETerm(lambda t, y, args: jnp.asarray(f(t, y)))
+
+    def slope(t: Any, y: Any, args: Any) -> Any:
+        return jnp.asarray(f(t, y))
+
+    term = diffrax.ODETerm(slope)
     times = jnp.asarray(problem.reference()[0])
     start = jnp.asarray(problem.y0)
 
-    @jax.jit
-    def solve(rtol: float, atol: float) -> tuple[jax.Array, jax.Array]:
+    def solve(rtol: float, atol: float) -> tuple[Any, Any]:
         controller: Any = diffrax.PIDController(rtol=rtol, atol=atol)
         if stepped:
             controller = diffrax.ClipStepSizeController(controller, step_ts=times)
@@ -102,10 +107,10 @@ def compiled(problem: zoo.ZooProblem, solver: diffrax.AbstractSolver, stepped: b
         )
         return solution.ys[:, : problem.components], solution.result == diffrax.RESULTS.successful
 
-    return solve
+    return jax.jit(solve)
 
 
-def measure(problem: zoo.ZooProblem, name: str, solver: diffrax.AbstractSolver, stepped: bool) -> list[dict[str, Any]]:
+def measure(problem: zoo.ZooProblem, name: str, solver: Any, stepped: bool) -> list[dict[str, Any]]:
     """Run one ladder of tolerances; return its rows, without those that failed."""
     reference = problem.reference()[1]
     solve = compiled(problem, solver, stepped)
@@ -145,7 +150,7 @@ def timed(solve: Callable[[float, float], Any], rtol: float) -> tuple[float, Any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", help="zoo problems (default: all)")
     parser.add_argument("--csv", type=Path, default=ROOT / "benchmarks" / "results" / "diffrax.csv")
     options = parser.parse_args()

@@ -2,6 +2,8 @@
 
 import math
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +13,11 @@ import odenn
 from odenn.problem import Layout
 
 
-def pair(t, y):
+def pair(t: Any, y: Any) -> Any:
     return [y[0], y[0] - y[1]]
 
 
-def test_states_are_derivative_major_for_mixed_orders():
+def test_states_are_derivative_major_for_mixed_orders() -> None:
     layout = Layout.of((2, 1, 3))
     # states: y1 y2 y3 | y1' y3' | y3''; highest derivatives: y1'' y2' y3'''
     assert layout.offsets.tolist() == [0, 3, 5, 6]
@@ -23,32 +25,31 @@ def test_states_are_derivative_major_for_mixed_orders():
     assert layout.power.tolist() == [2, 1, 3, 1, 2, 1]
 
 
-@pytest.mark.parametrize(
-    "f",
-    [
-        lambda t, y: [y[0], y[0] - y[1]],
-        lambda t, y: (y[0], y[0] - y[1]),
-        lambda t, y: np.array([y[0], y[0] - y[1]]),
-        lambda t, y: np.array([[1.0, 0.0], [1.0, -1.0]]) @ y,
-        lambda t, y: torch.stack([torch.relu(y[0]), y[0] - y[1]]),
-    ],
-    ids=["list", "tuple", "array", "matrix", "torch"],
-)
-def test_every_way_of_writing_the_same_function_gives_the_same_values(f):
+SAME: dict[str, Callable[[Any, Any], Any]] = {
+    "list": lambda t, y: [y[0], y[0] - y[1]],
+    "tuple": lambda t, y: (y[0], y[0] - y[1]),
+    "array": lambda t, y: np.array([y[0], y[0] - y[1]]),
+    "matrix": lambda t, y: np.array([[1.0, 0.0], [1.0, -1.0]]) @ y,
+    "torch": lambda t, y: torch.stack([torch.relu(y[0]), y[0] - y[1]]),
+}
+
+
+@pytest.mark.parametrize("f", SAME.values(), ids=SAME.keys())
+def test_every_way_of_writing_the_same_function_gives_the_same_values(f: Callable[[Any, Any], Any]) -> None:
     problem = odenn.IVP(f, y0=[1, 1], span=(0, 1))
     assert problem.rhs([0.0, 1.0], [[1.0, 2.0], [3.0, 4.0]]).tolist() == [[1.0, 2.0], [-2.0, -2.0]]
 
 
-def test_one_component_needs_no_brackets():
+def test_one_component_needs_no_brackets() -> None:
     assert odenn.IVP(lambda t, y: -y[0], y0=2.0, span=(0, 1)).rhs([0.0], [[3.0]]).tolist() == [[-3.0]]
     assert odenn.IVP(lambda t, y: -y, y0=[2.0], span=(0, 1)).rhs([0.0], [[3.0]]).tolist() == [[-3.0]]
 
 
-def test_constant_rows_are_spread_over_the_times():
+def test_constant_rows_are_spread_over_the_times() -> None:
     assert odenn.IVP(lambda t, y: [1.0, y[0]], y0=[0, 0], span=(0, 1)).rhs([0, 1], np.ones((2, 2))).shape == (2, 2)
 
 
-def test_a_function_of_one_time_works_and_says_that_it_is_slow():
+def test_a_function_of_one_time_works_and_says_that_it_is_slow() -> None:
     with pytest.warns(odenn.PerformanceWarning, match=r"np\.sin"):
         problem = odenn.IVP(lambda t, y: [math.sin(t) * y[0]], y0=[1.0], span=(0, 1))
     assert problem.vectorized is False
@@ -58,13 +59,13 @@ def test_a_function_of_one_time_works_and_says_that_it_is_slow():
     assert quiet.rhs([0.5, 1.0], [[1.0, 1.0]])[0].tolist() == [math.sin(0.5), math.sin(1.0)]
 
 
-def test_parameters_are_read_by_name():
+def test_parameters_are_read_by_name() -> None:
     problem = odenn.IVP(lambda t, y, p: [-p.k * y[0]], y0=[1], span=(0, 1), params={"k": 3.0})
     assert problem.rhs([0], [[2.0]])[0, 0] == -6.0
     assert problem.with_params(k=1.0).rhs([0], [[2.0]])[0, 0] == -2.0
 
 
-def test_second_order_is_kept_and_reduces_on_request():
+def test_second_order_is_kept_and_reduces_on_request() -> None:
     problem = odenn.IVP(lambda t, y, dy: [-4 * y[0] - dy[0]], y0=[[1], [2]], span=(0, 1), order=2)
     assert problem.orders == (2,)
     assert problem.first_order(0.0, [1.0, 2.0]).tolist() == [2.0, -6.0]
@@ -72,7 +73,7 @@ def test_second_order_is_kept_and_reduces_on_request():
     assert odenn.IVP(lambda t, y, dy: [-y[0]], y0=[1, 2], span=(0, 1), order=2).n == 1
 
 
-def test_text_brings_its_initial_point():
+def test_text_brings_its_initial_point() -> None:
     problem = odenn.parse("y' = -y; y(2) = 1", span=(0, 10))
     assert problem.t0 == 2.0
 
@@ -107,6 +108,6 @@ def test_text_brings_its_initial_point():
         (lambda: odenn.parse("y' = -y", span=(0, 1)), ValueError, "initial values are missing"),
     ],
 )  # fmt: skip
-def test_every_mistake_is_named(make, error, words):
+def test_every_mistake_is_named(make: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         make()

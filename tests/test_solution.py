@@ -1,6 +1,8 @@
 """The solution is a function, a network and its evidence."""
 
 import csv
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,31 +13,31 @@ from odenn.networks.legendre import LegendreUnits
 
 
 @pytest.fixture(scope="module")
-def solution():
+def solution() -> odenn.Solution:
     return odenn.solve(odenn.parse("dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1", span=(0, 10)), rtol=1e-9)
 
 
 @pytest.fixture(scope="module", params=["legendre", "tanh", "sin"])
-def any_network(request):
+def any_network(request: pytest.FixtureRequest) -> odenn.Solution:
     network = odenn.Legendre() if request.param == "legendre" else odenn.Features(activation=request.param)
     problem = odenn.parse("y'' = -y; y(0) = 0, y'(0) = 1", span=(0, 10))
     return odenn.solve(problem, rtol=1e-9, method=odenn.Collocation(network=network))
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 4), (0,)])
-def test_shapes_are_component_first(solution, shape):
+def test_shapes_are_component_first(solution: odenn.Solution, shape: tuple[int, ...]) -> None:
     t = np.full(shape, 1.5)
     for values in (solution(t), solution.derivative(t), solution.error(t), solution.residual(t)):
         assert values.shape == (2, *shape)
     assert solution(torch.tensor(t)).shape == (2, *shape)
 
 
-def test_integers_and_lists_are_times_too(solution):
+def test_integers_and_lists_are_times_too(solution: odenn.Solution) -> None:
     assert solution(3).shape == (2,)
     assert solution([0, 1, 2]).dtype == np.float64
 
 
-def test_outside_the_span_is_an_error_that_says_so(solution):
+def test_outside_the_span_is_an_error_that_says_so(solution: odenn.Solution) -> None:
     with pytest.raises(ValueError, match=r"covers x from 0 to 10, got 11"):
         solution([1.0, 11.0])
     with pytest.raises(ValueError, match="got nan"):
@@ -44,11 +46,11 @@ def test_outside_the_span_is_an_error_that_says_so(solution):
         solution(torch.tensor([-1.0]))
 
 
-def test_the_initial_values_hold_exactly(solution):
+def test_the_initial_values_hold_exactly(solution: odenn.Solution) -> None:
     assert solution(0.0).tolist() == [1.0, 1.0]
 
 
-def test_derivatives_are_those_of_the_network(any_network):
+def test_derivatives_are_those_of_the_network(any_network: odenn.Solution) -> None:
     t = np.linspace(0, 10, 101)
     # Random features are less smooth at the ends of their windows than Legendre polynomials are.
     digits = 8 if isinstance(any_network.outcome.windows.units, LegendreUnits) else 5
@@ -58,7 +60,7 @@ def test_derivatives_are_those_of_the_network(any_network):
         any_network.derivative(t, -1)
 
 
-def test_torch_agrees_with_numpy_and_differentiates(any_network):
+def test_torch_agrees_with_numpy_and_differentiates(any_network: odenn.Solution) -> None:
     t = torch.linspace(0, 10, 57, dtype=torch.float64, requires_grad=True)
     y = any_network(t)
     np.testing.assert_allclose(y.detach().numpy(), any_network(t.detach().numpy()), rtol=1e-9, atol=1e-12)
@@ -68,33 +70,40 @@ def test_torch_agrees_with_numpy_and_differentiates(any_network):
     np.testing.assert_allclose(curvature.numpy(), any_network.derivative(t.detach().numpy(), 2)[0], atol=1e-6)
 
 
-def test_network_is_a_module_that_works_under_torch_func(any_network):
+def test_network_is_a_module_that_works_under_torch_func(any_network: odenn.Solution) -> None:
     network = any_network.network
     assert isinstance(network, torch.nn.Module)
     t = torch.tensor([0.5, 7.3], dtype=torch.float64)
-    slope = torch.func.vmap(torch.func.jacfwd(lambda s: network(s)[0, 0]))(t)
+
+    def first(s: torch.Tensor) -> torch.Tensor:
+        return network(s)[0, 0]
+
+    def total(w: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.func.functional_call(network, w, (t,)).sum()
+
+    slope = torch.func.vmap(torch.func.jacfwd(first))(t)
     np.testing.assert_allclose(slope.detach().numpy(), np.cos(t.numpy()), atol=1e-7)
     weights = dict(network.named_parameters())
-    gradient = torch.func.grad(lambda w: torch.func.functional_call(network, w, (t,)).sum())(weights)
+    gradient = torch.func.grad(total)(weights)
     assert all(torch.isfinite(g).all() for g in gradient.values())
     assert network(t[:, None]).shape == (2, 1)
 
 
-def test_error_is_small_at_the_start_and_covers_the_truth(solution):
+def test_error_is_small_at_the_start_and_covers_the_truth(solution: odenn.Solution) -> None:
     t = np.linspace(0, 10, 201)
     true = np.abs(solution(t) - [np.exp(t), np.cosh(t)])
     assert solution.error(0.0).max() < 1e-15
     assert true.max() < 2 * solution.error(t).max() < 1e-9 * np.exp(10)
 
 
-def test_residual_is_the_defect_in_the_equation(solution):
+def test_residual_is_the_defect_in_the_equation(solution: odenn.Solution) -> None:
     t = np.linspace(0, 10, 201)
     y, slope = solution(t), solution.derivative(t)
     np.testing.assert_allclose(solution.residual(t), slope - [y[0], y[0] - y[1]], atol=1e-12)
     assert np.abs(solution.residual(t)).max() < 1e-6 * np.exp(10)
 
 
-def test_csv_holds_what_the_solution_says(solution, tmp_path):
+def test_csv_holds_what_the_solution_says(solution: odenn.Solution, tmp_path: Path) -> None:
     solution.to_csv(tmp_path / "out.csv", points=5)
     rows = list(csv.reader((tmp_path / "out.csv").read_text().splitlines()))
     assert rows[0] == ["x", "y1", "y2", "error_y1", "error_y2"]
@@ -103,18 +112,18 @@ def test_csv_holds_what_the_solution_says(solution, tmp_path):
     np.testing.assert_array_equal(table[:, 1:3].T, solution(table[:, 0]))
 
 
-def test_backward_problems_print_in_their_own_direction():
+def test_backward_problems_print_in_their_own_direction() -> None:
     backward = odenn.solve(odenn.IVP(lambda t, y: [-y[0]], y0=[1], span=(1, 0)))
     assert backward.grid(3).tolist() == [1.0, 0.5, 0.0]
     assert backward.span == (0.0, 1.0)
 
 
-def test_many_times_are_evaluated_in_bounded_memory(solution):
+def test_many_times_are_evaluated_in_bounded_memory(solution: odenn.Solution) -> None:
     t = np.linspace(0, 10, 200_001)
     assert np.isfinite(solution(t)).all()
 
 
-def test_repr_names_the_outcome(solution):
+def test_repr_names_the_outcome(solution: odenn.Solution) -> None:
     assert "y1, y2 on [0, 10]: success" in repr(solution)
 
 
@@ -128,26 +137,27 @@ def test_repr_names_the_outcome(solution):
         ({"atol": [1, 2, 3]}, ValueError, "`atol` must be one number or 2 numbers"),
     ],
 )
-def test_bad_tolerances_are_named(options, error, words):
+def test_bad_tolerances_are_named(options: dict[str, Any], error: type[Exception], words: str) -> None:
     problem = odenn.IVP(lambda t, y: [y[1], -y[0]], y0=[0, 1], span=(0, 1))
     with pytest.raises(error, match=words):
         odenn.solve(problem, **options)
 
 
-def test_solve_wants_a_problem():
+def test_solve_wants_a_problem() -> None:
+    text: Any = "y' = -y; y(0) = 1"
     with pytest.raises(TypeError, match=r"odenn\.IVP"):
-        odenn.solve(lambda t, y: y)
+        odenn.solve(text)
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: odenn.Collocation(network="mlp"), "`network`"),
+        (lambda: odenn.Collocation(network=cast("Any", "mlp")), "`network`"),
         (lambda: odenn.Collocation(network=odenn.Features(), stiff=True), "`stiff=True`"),
         (lambda: odenn.Collocation(max_windows=0), "`max_windows`"),
         (lambda: odenn.Collocation(max_seconds=-1), "`max_seconds`"),
     ],
 )
-def test_bad_options_are_named(make, words):
+def test_bad_options_are_named(make: Any, words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=words):
         make()

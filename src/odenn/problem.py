@@ -8,7 +8,7 @@ import warnings
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Rhs = Callable[[Array, Array, Array, Array], None]
 Jacobian = Callable[[float, Array, Array, Array], None]
+# f(t, y); f(t, y, dy) or f(t, y, p); f(t, y, dy, p). What else is taken (text, SymPy, higher orders) is checked while
+# running; spelling these out lets type checkers read the parameters of a lambda.
+Equations = Callable[[Any, Any], Any] | Callable[[Any, Any, Any], Any] | Callable[[Any, Any, Any, Any], Any] | Any
 
 
 class PerformanceWarning(UserWarning):
@@ -34,7 +37,8 @@ class Layout(NamedTuple):
     """
 
     n: int  # components
-    source: NDArray[np.int64]  # (N,) what state r integrates: highest derivative source[r] < n, else state source[r] - n
+    # (N,) what state r integrates: highest derivative source[r] < n, else state source[r] - n
+    source: NDArray[np.int64]
     offsets: NDArray[np.int64]  # (levels + 1,) where the states of each level begin
     power: Array  # (N,) how many integrations lie between state r and its component's highest derivative
     fold: Array  # (N, n) 1 where state r belongs to component i
@@ -93,7 +97,7 @@ class IVP:
     (2, (1, 1))
     """
 
-    f: Any
+    f: Equations
     y0: ArrayLike | None = None
     span: tuple[float, float] | None = None
     _: KW_ONLY
@@ -116,7 +120,10 @@ class IVP:
     """fill_jacobian(t, z, p, out): their derivatives by the states, shape (n, N)."""
 
     def __post_init__(self) -> None:
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 - the dataclass is frozen
+
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)  # the dataclass is frozen
+
         span = _checked_span(self.span)
         put("span", span)
         if isinstance(self.f, str) or _is_sympy(self.f):
@@ -124,7 +131,7 @@ class IVP:
 
             put("f", parse_system(self.f, parameters=self.params))
         if _is_system(self.f):
-            system: System = self.f
+            system = self.f
             put("system", system)
             put("orders", system.orders)
             put("names", system.names)
@@ -156,9 +163,7 @@ class IVP:
         put("parameters", np.empty(0))
         put("names", _checked_names(self.names, len(orders)))
         if not callable(self.f):
-            raise TypeError(
-                f"`f` must be a function f(t, y), text or SymPy equations, got {type(self.f).__name__}"
-            )
+            raise TypeError(f"`f` must be a function f(t, y), text or SymPy equations, got {type(self.f).__name__}")
         call = _positional(self.f, len(orders), self.order, self.params)
         fill, vectorized = _probe(call, self)
         put("fill", fill)
@@ -238,12 +243,12 @@ def parse(
     return IVP(parse_system(equations, initial=initial, parameters=params), span=span)
 
 
-def _is_system(f: Any) -> bool:
+def _is_system(f: Any) -> TypeGuard[System]:
     module = sys.modules.get("odenn.equations")  # a System can only be there once its module is
     return module is not None and isinstance(f, module.System)
 
 
-def _is_sympy(f: Any) -> bool:
+def _is_sympy(f: Any) -> TypeGuard[Eq | Sequence[Eq]]:
     sympy = sys.modules.get("sympy")
     first = f[0] if isinstance(f, list | tuple) and f else f
     return sympy is not None and isinstance(first, sympy.Eq)
@@ -253,7 +258,11 @@ def _wanted_conditions(system: System) -> str:
     from itertools import chain
 
     levels = (
-        [f"{name}{chr(39) * level}(...)" for name, order in zip(system.names, system.orders, strict=True) if order > level]
+        [
+            f"{name}{chr(39) * level}(...)"
+            for name, order in zip(system.names, system.orders, strict=True)
+            if order > level
+        ]
         for level in range(max(system.orders))
     )
     return ", ".join(chain.from_iterable(levels))
@@ -332,16 +341,24 @@ def _checked_names(names: Any, n: int) -> tuple[str, ...]:
 def _positional(f: Callable[..., Any], n: int, order: int, params: Mapping[str, float] | None) -> Callable[..., Any]:
     """call(t, Z) that splits the states into y, dy, ... and appends the parameters."""
     extra = (parameters_of(params),) if params is not None else ()
-    if order == 1:
-        return (lambda t, Z: f(t, Z, *extra)) if extra else f
+    if order == 1 and not extra:
+        return f
     slices = [slice(level * n, (level + 1) * n) for level in range(order)]
-    return lambda t, Z: f(t, *[Z[part] for part in slices], *extra)
+
+    def first_order(t: Any, Z: Any) -> Any:
+        return f(t, Z, *extra)
+
+    def higher_order(t: Any, Z: Any) -> Any:
+        return f(t, *[Z[part] for part in slices], *extra)
+
+    return first_order if order == 1 else higher_order
 
 
 def parameters_of(params: Mapping[str, float]) -> Any:
     """The object from which a right-hand side reads `p.name`; a named tuple, which Numba understands too."""
     try:
-        return namedtuple("Parameters", params)(**params)  # noqa: PYI024 - the fields are known only here
+        # The fields are known only here.
+        return namedtuple("Parameters", params)(**params)  # pyright: ignore[reportUntypedNamedTuple]
     except (TypeError, ValueError) as error:
         raise ValueError(f"`params` must map names to values, got {params!r}: {error}") from None
 
@@ -412,7 +429,7 @@ def _probe(call: Callable[..., Any], problem: IVP) -> tuple[Rhs, bool]:
         if problem.vectorized:
             try:
                 several, fill = call(t, Z), _fill_numpy(call, n)
-            except Exception as error:  # noqa: BLE001 - whatever the user's function raises is reported below
+            except Exception as error:  # whatever the user's function raises is reported below
                 failure = error
             if fill is None and "torch" in sys.modules:
                 import torch
@@ -420,7 +437,7 @@ def _probe(call: Callable[..., Any], problem: IVP) -> tuple[Rhs, bool]:
                 try:
                     several, fill = call(torch.from_numpy(t), torch.from_numpy(Z)), _fill_torch(call, n)
                     several = [row.detach().numpy() if isinstance(row, torch.Tensor) else row for row in several]
-                except Exception:  # noqa: BLE001, S110 - the first failure is the one that is reported
+                except Exception:  # the first failure is the one that is reported
                     pass
         try:
             single = call(t0, problem.initial.copy()) if fill is None else None
@@ -430,8 +447,8 @@ def _probe(call: Callable[..., Any], problem: IVP) -> tuple[Rhs, bool]:
             _check_rows(single, n, 1)
             if problem.vectorized:
                 warnings.warn(
-                    f"`f` cannot be evaluated at several times at once ({failure}); it is called once per time, which is "
-                    "slow. Write it with NumPy functions (np.sin, np.where) instead of math and if, or pass "
+                    f"`f` cannot be evaluated at several times at once ({failure}); it is called once per time, which "
+                    "is slow. Write it with NumPy functions (np.sin, np.where) instead of math and if, or pass "
                     "vectorized=False to accept this.",
                     PerformanceWarning,
                     stacklevel=4,
@@ -457,8 +474,8 @@ def _call_error(problem: IVP, error: Exception) -> Exception:
     arguments = ", ".join(["t", "y", *(f"d{k if k > 1 else ''}y" for k in range(1, problem.order))])
     arguments += ", p" if problem.params is not None else ""
     return ValueError(
-        f"`f` failed at the initial point: {type(error).__name__}: {error}. It is called as f({arguments}) with t of shape "
-        f"(k,) and y of shape ({problem.n}, k), and returns {problem.n} rows"
+        f"`f` failed at the initial point: {type(error).__name__}: {error}. It is called as f({arguments}) with t of "
+        f"shape (k,) and y of shape ({problem.n}, k), and returns {problem.n} rows"
     )
 
 
@@ -494,6 +511,7 @@ def _require_finite(values: Array, problem: IVP) -> None:
     if bad.size:
         name = problem.names[bad[0]]
         raise ValueError(
-            f"the right-hand side of `{name}` is {values[bad[0]]} at the initial point t = {problem.t0:g}: the equation "
-            "cannot start there. Check for a division by zero, a root or logarithm of a negative number, or start beside it"
+            f"the right-hand side of `{name}` is {values[bad[0]]} at the initial point t = {problem.t0:g}: the "
+            "equation cannot start there. Check for a division by zero, a root or logarithm of a negative number, or "
+            "start beside it"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -178,7 +179,7 @@ class Solution:
 
         return verify(self, points=points, seconds=seconds)
 
-    def _evaluate(self, t: ArrayLike, function: Any) -> Array:
+    def _evaluate(self, t: ArrayLike, function: Callable[[Array], Array]) -> Array:
         times = np.asarray(t, dtype=float)
         self._check_times(times)
         return function(np.ascontiguousarray(times.reshape(-1))).reshape((self.n, *times.shape))
@@ -201,7 +202,9 @@ class Solution:
         import torch
 
         times = t if t.is_floating_point() else t.to(torch.float64)
-        if not torch._C._functorch.is_functorch_wrapped_tensor(t):  # values cannot be looked at inside a transform
+        # Values cannot be looked at inside a transform; that one is under way, nothing public in torch 2.4 tells.
+        core: Any = torch._C  # pyright: ignore[reportPrivateUsage]
+        if not core._functorch.is_functorch_wrapped_tensor(t):
             self._check_times(times.detach().cpu().numpy().astype(float))
         values = self.network.to(t.device)(times.reshape(-1).to(torch.float64))
         return values.T.reshape((self.n, *t.shape))

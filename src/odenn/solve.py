@@ -59,8 +59,8 @@ def solve(
     """
     if not isinstance(problem, IVP):
         raise TypeError(
-            f"`problem` must be an odenn.IVP, got {type(problem).__name__}: make one with odenn.IVP(f, y0=..., span=...) "
-            "or odenn.parse(text, span=...)"
+            f"`problem` must be an odenn.IVP, got {type(problem).__name__}: make one with "
+            "odenn.IVP(f, y0=..., span=...) or odenn.parse(text, span=...)"
         )
     tolerance, absolute = _checked_tolerances(rtol, atol, problem.n)
     method = Collocation() if method is None else method

@@ -26,13 +26,14 @@ class Status(Enum):
 _ADVICE = {
     Status.SUCCESS: "",
     Status.TOLERANCE: "read solution.error(t) for what was reached, or ask for a looser rtol",
-    Status.PRECISION: "errors are amplified along the solution (chaos, growth) or rtol is finer than rounding: ask for a "
-    "looser rtol or a shorter span",
+    Status.PRECISION: "errors are amplified along the solution (chaos, growth) or rtol is finer than rounding: ask for "
+    "a looser rtol or a shorter span",
     Status.BLOW_UP: "the solution is returned up to that point; end the span before it, or check the signs",
     Status.NON_FINITE: "the solution is returned up to that point; look there for a division by zero or a root or "
     "logarithm of a negative number, or end the span before it",
     Status.STALLED: "the solution is returned up to that point; look there for a singularity or a discontinuity, or "
     "loosen rtol",
     Status.BUDGET: "raise max_windows or max_seconds of the method, loosen rtol or shorten the span",
-    Status.STIFF: "use the Legendre network and leave `stiff` to itself (the defaults): stiff windows are then solved implicitly",
+    Status.STIFF: "use the Legendre network and leave `stiff` to itself (the defaults): stiff windows are then "
+    "solved implicitly",
 }

@@ -1,5 +1,8 @@
 """The engine: its order, its two iterations, its two ways of running."""
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,41 +12,43 @@ from odenn.networks.legendre import tables
 from odenn.problem import Layout
 
 
-def one_window(m, h, *, stiff=False):
+def one_window(m: int, h: float, *, stiff: bool = False) -> float:
     """Error at the end of one window of y' = -y + t^2 (exactly solvable) with degree m."""
     layout, T = Layout.of((1,)), tables(m, m + 4, 4)
     control = engine.Control(1e-13, np.full((1, 1), 1e-13), 1.0, np.ones((1, 1)), 0.0, 1e9, 0)
     counts = np.zeros(8, dtype=np.int64)
 
-    def rhs(t, Z, p, out):
+    def rhs(t: Any, Z: Any, p: Any, out: Any) -> None:
         out[...] = t**2 - Z
 
-    def jacobian(t, z, p, out):
+    def jacobian(t: Any, z: Any, p: Any, out: Any) -> None:
         out[...] = -1.0
 
     z = np.ones(1)
     F = engine.start_slopes(rhs, np.empty(0), 0.0, z, 1, m, counts)
     w = engine.solve_window(
-        rhs, jacobian, np.empty(0), 0.0, h, z, z, F, np.empty((1, 1)), np.ones((1, 1)), stiff, T, layout, control, counts
+        rhs, jacobian, np.empty(0), 0.0, h, z, z, F, np.empty((1, 1)), np.ones((1, 1)), stiff,
+        T, layout, control, counts,
     )  # fmt: skip
-    exact = lambda t: t**2 - 2 * t + 2 - np.exp(-t)  # noqa: E731
-    return np.abs(w.Y[0] - exact(h * T.fine_nodes)).max()
+    t = h * T.fine_nodes
+    exact = t**2 - 2 * t + 2 - np.exp(-t)
+    return float(np.abs(w.Y[0] - exact).max())
 
 
 @pytest.mark.parametrize("stiff", [False, True])
 @pytest.mark.parametrize("m", [2, 3, 4])
-def test_the_error_falls_with_the_order_of_the_method(m, stiff):
+def test_the_error_falls_with_the_order_of_the_method(m: int, stiff: bool) -> None:
     coarse, fine = one_window(m, 0.2, stiff=stiff), one_window(m, 0.1, stiff=stiff)
     slope = np.log2(coarse / fine)
     assert m + 0.7 < slope < m + 1.3  # order m + 1 inside the window
 
 
-def test_raising_the_degree_converges_spectrally():
+def test_raising_the_degree_converges_spectrally() -> None:
     errors = [one_window(m, 0.5) for m in (3, 5, 7, 9)]
-    assert all(b < 0.02 * a for a, b in zip(errors[:-1], errors[1:], strict=True))
+    assert all(b < 0.02 * a for a, b in pairwise(errors))
 
 
-def test_stage_inverses_solve_the_newton_system():
+def test_stage_inverses_solve_the_newton_system() -> None:
     """(I - h K x J) X = R against the assembled matrix, for first and second order."""
     rng = np.random.default_rng(0)
     T = tables(5, 7, 4)
@@ -63,7 +68,7 @@ def test_stage_inverses_solve_the_newton_system():
         np.testing.assert_allclose(A @ X.reshape(-1), R.reshape(-1), atol=1e-9)
 
 
-def test_a_stiff_problem_switches_by_itself_and_back():
+def test_a_stiff_problem_switches_by_itself_and_back() -> None:
     # Stiff while t < 1, then not: the relaxation is switched off smoothly.
     problem = odenn.parse("y' = -5000*(1 - tanh(20*(t - 1)))*(y - cos(t)) - sin(t); y(0) = 1", span=(0, 40))
     solution = odenn.solve(problem, rtol=1e-8)
@@ -72,7 +77,7 @@ def test_a_stiff_problem_switches_by_itself_and_back():
     assert abs(solution(40.0)[0] - np.cos(40.0)) < 1e-8
 
 
-def test_both_iterations_find_the_same_solution():
+def test_both_iterations_find_the_same_solution() -> None:
     problem = odenn.parse("x' = 1.5*x - x*y, y' = -3*y + x*y; x(0) = 1, y(0) = 1", span=(0, 5))
     sweeps = odenn.solve(problem, rtol=1e-10, method=odenn.Collocation(stiff=False))
     newton = odenn.solve(problem, rtol=1e-10, method=odenn.Collocation(stiff=True))
@@ -82,7 +87,7 @@ def test_both_iterations_find_the_same_solution():
     assert newton.stats.sweeps == 0
 
 
-def test_second_order_equals_its_first_order_form():
+def test_second_order_equals_its_first_order_form() -> None:
     direct = odenn.IVP(lambda t, y, dy: [-np.sin(y[0])], y0=[[2], [0]], span=(0, 10), order=2)
     reduced = odenn.IVP(lambda t, y: [y[1], -np.sin(y[0])], y0=[2, 0], span=(0, 10))
     t = np.linspace(0, 10, 50)
@@ -91,7 +96,7 @@ def test_second_order_equals_its_first_order_form():
     np.testing.assert_allclose(a.derivative(t)[0], b(t)[1], atol=1e-8)
 
 
-def test_mixed_orders():
+def test_mixed_orders() -> None:
     problem = odenn.parse("x'' = -x, y' = x; x(0) = 0, x'(0) = 1, y(0) = 0", span=(0, 10))
     t = np.linspace(0, 10, 50)
     solution = odenn.solve(problem, rtol=1e-9)
@@ -99,7 +104,7 @@ def test_mixed_orders():
 
 
 @pytest.fixture(scope="module")
-def compiled():
+def compiled() -> odenn.Collocation:
     return odenn.Collocation(compile=True)
 
 
@@ -112,7 +117,7 @@ def compiled():
     ],
     ids=["sweeps", "mixed-orders", "newton"],
 )
-def test_compiled_and_plain_engines_agree(text, compiled):
+def test_compiled_and_plain_engines_agree(text: str, compiled: odenn.Collocation) -> None:
     problem = odenn.parse(text, span=(0, 10))
     plain, fast = odenn.solve(problem, rtol=1e-8), odenn.solve(problem, rtol=1e-8, method=compiled)
     t = np.linspace(0, 10, 40)
@@ -120,8 +125,8 @@ def test_compiled_and_plain_engines_agree(text, compiled):
     assert abs(fast.stats.windows - plain.stats.windows) <= 2
 
 
-def test_jittable_functions_compile_and_others_say_why_not(compiled):
-    def oscillator(t, y, dy, p):
+def test_jittable_functions_compile_and_others_say_why_not(compiled: odenn.Collocation) -> None:
+    def oscillator(t: Any, y: Any, dy: Any, p: Any) -> Any:
         return (-p.k * y[0],)
 
     problem = odenn.IVP(oscillator, y0=[[0], [2]], span=(0, 10), order=2, params={"k": 4.0})

@@ -1,17 +1,20 @@
 """Every status is reached by a problem that deserves it, and what was reached is returned."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import odenn
 from odenn import Status
+from odenn.problem import Equations
 
 
-def solve(f, y0, span, **options):
+def solve(f: Equations, y0: Any, span: tuple[float, float], **options: Any) -> odenn.Solution:
     return odenn.solve(odenn.IVP(f, y0=y0, span=span), **options)
 
 
-def test_blow_up():
+def test_blow_up() -> None:
     solution = solve(lambda t, y: [y[0] ** 2], [1], (0, 2))
     assert solution.status is Status.BLOW_UP
     assert not solution.success
@@ -22,13 +25,13 @@ def test_blow_up():
         solution(1.5)
 
 
-def test_right_hand_side_not_finite():
+def test_right_hand_side_not_finite() -> None:
     solution = solve(lambda t, y: [-np.sqrt(1 - t)], [1], (0, 2))
     assert solution.status is Status.NON_FINITE
     assert abs(solution.span[1] - 1) < 1e-4
 
 
-def test_budget():
+def test_budget() -> None:
     problem = odenn.IVP(lambda t, y: [y[1], -y[0]], y0=[0, 1], span=(0, 1000))
     few = odenn.solve(problem, method=odenn.Collocation(max_windows=3))
     assert few.status is Status.BUDGET
@@ -37,7 +40,7 @@ def test_budget():
     assert brief.status is Status.BUDGET
 
 
-def test_precision():
+def test_precision() -> None:
     # Chaos: errors grow by e^0.9t, so that 16 digits are gone well before t = 60.
     lorenz = odenn.parse(
         "x' = 10*(y - x), y' = x*(28 - z) - y, z' = x*y - 8/3*z; x(0) = 1, y(0) = 1, z(0) = 1", span=(0, 60)
@@ -47,18 +50,18 @@ def test_precision():
     assert "double precision" in solution.message
 
 
-def test_stiff_problem_on_a_network_without_implicit_solver():
+def test_stiff_problem_on_a_network_without_implicit_solver() -> None:
     problem = odenn.parse("y' = -1e6*(y - cos(t)); y(0) = 0", span=(0, 10))
     solution = odenn.solve(problem, method=odenn.Collocation(network=odenn.Features(), max_seconds=1.0))
     assert solution.status is Status.STIFF
     assert "Legendre" in solution.message
 
 
-def test_stalled():
+def test_stalled() -> None:
     # The right-hand side is finite everywhere, but jumps without end before t = 1.
     solution = solve(lambda t, y: [1e6 * np.sign(np.sin(1e3 / np.abs(1 - t + 1e-300)))], [1.0], (0, 2), rtol=1e-10)
     assert solution.status in (Status.STALLED, Status.BUDGET, Status.BLOW_UP) or not solution.success
 
 
-def test_every_status_but_success_gives_advice():
+def test_every_status_but_success_gives_advice() -> None:
     assert all(status.advice for status in Status if status is not Status.SUCCESS)

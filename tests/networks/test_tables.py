@@ -1,5 +1,7 @@
 """The tables are exact where mathematics says so."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.polynomial import legendre as npl
@@ -8,14 +10,14 @@ from odenn.networks.features import Features
 from odenn.networks.legendre import Legendre, LegendreUnits, radau_nodes, tables
 
 
-def test_radau_nodes_are_those_of_the_literature():
+def test_radau_nodes_are_those_of_the_literature() -> None:
     # Hairer and Wanner, Solving ODEs II, Table IV.5.6 (Radau IIA, order 5).
     np.testing.assert_allclose(radau_nodes(3), [(4 - 6**0.5) / 10, (4 + 6**0.5) / 10, 1.0], rtol=1e-14)
     assert radau_nodes(1).tolist() == [1.0]
 
 
 @pytest.mark.parametrize("m", [2, 5, 8, 16, 24, 64])
-def test_polynomials_below_the_degree_are_integrated_exactly(m):
+def test_polynomials_below_the_degree_are_integrated_exactly(m: int) -> None:
     T = tables(m, m + 2, min(m, 4))
     for k in (0, 1, m - 1):
         np.testing.assert_allclose((T.nodes**k) @ T.integral, T.nodes ** (k + 1) / (k + 1), atol=2e-15)
@@ -23,14 +25,14 @@ def test_polynomials_below_the_degree_are_integrated_exactly(m):
         np.testing.assert_allclose((T.nodes**k) @ T.slope_at_fine, T.fine_nodes**k, atol=2e-13)
 
 
-def test_radau_quadrature_is_exact_to_degree_2m_minus_2():
+def test_radau_quadrature_is_exact_to_degree_2m_minus_2() -> None:
     T = tables(5, 7, 4)
     assert abs((T.nodes**8) @ T.integral[:, -1] - 1 / 9) < 1e-15
     assert abs((T.nodes**9) @ T.integral[:, -1] - 1 / 10) > 1e-8
 
 
 @pytest.mark.parametrize("m", [4, 7, 9, 11])
-def test_stage_solver_decomposes_the_integration_matrix(m):
+def test_stage_solver_decomposes_the_integration_matrix(m: int) -> None:
     T = tables(m, m + 2, 4)
     rebuilt = ((T.solver.left * T.solver.eigenvalues) @ T.solver.right).real
     np.testing.assert_allclose(rebuilt, T.integral, atol=1e-11)
@@ -38,7 +40,7 @@ def test_stage_solver_decomposes_the_integration_matrix(m):
 
 
 @pytest.mark.parametrize("order", [0, 1, 2, 3, 6])
-def test_legendre_units_differentiate_exactly(order):
+def test_legendre_units_differentiate_exactly(order: int) -> None:
     s, c = np.linspace(0, 1, 9), np.arange(1.0, 6.0)
     slope = npl.Legendre(c, domain=[0, 1])
     wanted = slope.integ(lbnd=0)(s) if order == 0 else (slope.deriv(order - 1)(s) if order > 1 else slope(s))
@@ -46,7 +48,7 @@ def test_legendre_units_differentiate_exactly(order):
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sin"])
-def test_feature_units_differentiate_exactly(activation):
+def test_feature_units_differentiate_exactly(activation: str) -> None:
     units = Features(activation=activation).hidden(0)
     s, eps = np.linspace(0.1, 0.9, 5), 1e-5
     c = np.cos(np.arange(units.mix.shape[1])) * 0.1 ** np.arange(units.mix.shape[1])
@@ -57,7 +59,7 @@ def test_feature_units_differentiate_exactly(activation):
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sin"])
-def test_feature_network_reproduces_a_smooth_function(activation):
+def test_feature_network_reproduces_a_smooth_function(activation: str) -> None:
     network = Features(activation=activation)
     T, s = network.tables(1e-9, stiff=False), np.linspace(0, 1, 101)
     c = np.exp(T.nodes) @ T.weights
@@ -74,6 +76,6 @@ def test_feature_network_reproduces_a_smooth_function(activation):
         (lambda: Features(slopes=(3.0, 1.0)), "`slopes`"),
     ],
 )
-def test_bad_options_are_named(make, words):
+def test_bad_options_are_named(make: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()

@@ -1,8 +1,8 @@
 """Random tanh and sine features: a hidden layer that is drawn once and never trained.
 
-Sources: G.-B. Huang, Q.-Y. Zhu and C.-K. Siew, "Extreme learning machine", Neurocomputing 70 (2006) 489-501; G. Fabiani,
-F. Calabro, L. Russo and C. Siettos, "Numerical solution and bifurcation analysis of nonlinear partial differential
-equations with extreme learning machines", J. Sci. Comput. 89 (2021) 44.
+Sources: G.-B. Huang, Q.-Y. Zhu and C.-K. Siew, "Extreme learning machine", Neurocomputing 70 (2006) 489-501; G.
+Fabiani, F. Calabro, L. Russo and C. Siettos, "Numerical solution and bifurcation analysis of nonlinear partial
+differential equations with extreme learning machines", J. Sci. Comput. 89 (2021) 44.
 
 The units themselves are nearly linearly dependent. A fixed linear layer behind them, from the singular value
 decomposition of the units at the nodes, makes them orthonormal; the trained weights belong to these combinations.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -35,7 +35,7 @@ def radau_nodes(m: int) -> Array:
 
 def features(s: Array, degree: int) -> Array:
     """phi_j(s) = P_j(2 s - 1), j < degree; shape s.shape + (degree,)."""
-    return legendre.legvander(2 * s - 1, degree - 1)
+    return cast("Array", legendre.legvander(2 * s - 1, degree - 1))
 
 
 def integrated_features(s: Array, degree: int) -> Array:
@@ -50,12 +50,12 @@ def integrated_features(s: Array, degree: int) -> Array:
 
 def _weights(nodes: Array) -> Array:
     """(m, m): slopes at the nodes -> Legendre coefficients of their interpolant."""
-    return np.linalg.inv(features(nodes, nodes.size)).T.copy()
+    return cast("Array", np.linalg.inv(features(nodes, nodes.size)).T.copy())
 
 
 def stage_solver(integral: Array) -> StageSolver:
     """Eigen-decomposition of K; `integral` is K transposed, as in Tables."""
-    eigenvalues, V = np.linalg.eig(integral.T)
+    eigenvalues, V = cast("tuple[Any, Any]", np.linalg.eig(integral.T))  # complex, or real where all of them are
     inverse = np.linalg.inv(V)
     keep = eigenvalues.imag >= 0
     factor = np.where(eigenvalues[keep].imag > 0, 2.0, 1.0)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 from numba import types as nt
+from numba.core.errors import NumbaError
 
 from odenn.methods.collocation import engine, loops
 from odenn.problem import IVP
@@ -29,8 +30,8 @@ JACOBIAN = nt.void(nt.float64, VECTOR, VECTOR, MATRIX)  # (t, z, p, out)
 # In the order in which they call each other.
 KERNELS = ("distance", "excess", "row_peaks", "stage_inverses", "solve_stages")
 ENGINE = (
-    "assemble", "state_slopes", "sweep", "newton", "spread", "driven_scale", "start_slopes", "nearest_ratio", "shorter_place", "growth",
-    "solve_window", "is_smooth", "reconsider", "record", "blur", "march",
+    "assemble", "state_slopes", "sweep", "newton", "spread", "driven_scale", "start_slopes", "nearest_ratio",
+    "shorter_place", "growth", "solve_window", "is_smooth", "reconsider", "record", "blur", "march",
 )  # fmt: skip
 
 
@@ -60,11 +61,12 @@ def functions(problem: IVP) -> tuple[Any, Any]:
     params = tuple((problem.params or {}).items())
     try:
         return _from_function(problem.f, problem.n, problem.order, params)
-    except numba.core.errors.NumbaError as error:
+    except NumbaError as error:
         reason = " ".join(str(error).split())[:400]
         raise ValueError(
             "`f` cannot be compiled by Numba. Write it for one time, with plain arithmetic, math or NumPy functions, "
-            f"returning a tuple or list of numbers; or give the equations as text; or leave out compile=True. Numba says: {reason}"
+            "returning a tuple or list of numbers; or give the equations as text; or leave out compile=True. "
+            f"Numba says: {reason}"
         ) from None
 
 
@@ -77,10 +79,10 @@ def _from_system(system: System) -> tuple[Any, Any]:
 def _from_source(rhs: str, jacobian: str) -> tuple[Any, Any]:
     # The source is generated from SymPy expressions with names of our own; no text of the user's is in it.
     namespace: dict[str, Any] = {"math": math}
-    exec(compile(rhs, "<odenn right-hand side>", "exec"), namespace)  # noqa: S102
-    exec(compile(jacobian, "<odenn jacobian>", "exec"), namespace)  # noqa: S102
-    options = {"error_model": "numpy"}
-    return numba.cfunc(RHS, **options)(namespace["rhs"]), numba.cfunc(JACOBIAN, **options)(namespace["jacobian"])
+    exec(compile(rhs, "<odenn right-hand side>", "exec"), namespace)
+    exec(compile(jacobian, "<odenn jacobian>", "exec"), namespace)
+    compiled_rhs = numba.cfunc(RHS, error_model="numpy")(namespace["rhs"])
+    return compiled_rhs, numba.cfunc(JACOBIAN, error_model="numpy")(namespace["jacobian"])
 
 
 @lru_cache(maxsize=256)

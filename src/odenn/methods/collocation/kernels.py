@@ -1,11 +1,13 @@
 """The few array operations that NumPy does best in one call and compiled code does best in a loop.
 
-The engine calls them by name; `compiled.py` replaces each with its loop. All of them are plain mathematics without state.
+The engine calls them by name; `compiled.py` replaces each with its loop. All of them are plain mathematics without
+state.
 """
 
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 
@@ -30,7 +32,7 @@ def excess(E: Array, Y: Array, peak: Array, rtol: float, atol: Array) -> float:
     bound *= rtol
     bound += atol
     largest = float((np.abs(E) / bound).max())
-    return largest if largest == largest else np.inf
+    return np.inf if math.isnan(largest) else largest
 
 
 def row_peaks(Y: Array, peak: Array) -> Array:
@@ -45,7 +47,7 @@ def stage_inverses(J: Array, h: float, power: Array, fold: Array, solver: StageS
     """
     hl = h * solver.eigenvalues
     blocks = (J * (hl.reshape(-1, 1, 1) ** power)) @ fold
-    return np.linalg.inv(np.eye(J.shape[0]) - blocks)
+    return cast("ComplexArray", np.linalg.inv(np.eye(J.shape[0]) - blocks))
 
 
 def solve_stages(inverses: ComplexArray, solver: StageSolver, R: Array) -> Array:

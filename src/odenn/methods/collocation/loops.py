@@ -1,7 +1,5 @@
 """The kernels of `kernels.py` as loops, for the compiled engine; each does what its namesake there says."""
 
-# pyright: basic
-
 from __future__ import annotations
 
 import numpy as np
@@ -26,7 +24,7 @@ def excess(E: Array, Y: Array, peak: Array, rtol: float, atol: Array) -> float:
             bound = max(bound, abs(Y[i, k]))
             ratio = abs(E[i, k]) / (atol[i, 0] + rtol * bound)
             if not ratio <= largest:
-                largest = ratio if ratio == ratio else np.inf
+                largest = np.inf if np.isnan(ratio) else ratio
     return largest
 
 
