@@ -18,12 +18,17 @@ import csv
 import os
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 import odenn
@@ -33,64 +38,70 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "ivp.csv"
 PICTURE = HERE.parent / "docs" / "images" / "work-precision.png"
 ASKED = (1e-6, 1e-10)
+LEVELS = (1e-6, 1e-9, 1e-11)
 ODENN_LADDER = (1e-4, 1e-6, 1e-8, 1e-10, 1e-12)
 SCIPY_LADDER = tuple(10.0**-k for k in (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13))
 NON_STIFF_METHODS, STIFF_METHODS = ("DOP853", "LSODA", "Radau", "BDF"), ("LSODA", "Radau", "BDF")
 SLOW = 0.6  # seconds; a ladder is not climbed beyond a rung that took longer
 
+Array = NDArray[np.float64]
+Row = dict[str, Any]
 
-def timed(run):
+
+def timed(run: Callable[[], Array | None]) -> tuple[float, Array | None]:
     start = time.process_time()
     values = run()
     return time.process_time() - start, values
 
 
-def relative_error(values, reference):
+def relative_error(values: Array | None, reference: Array) -> float:
     if values is None or values.shape != reference.shape or not np.isfinite(values).all():
         return float("nan")
     return float((np.abs(values - reference).max(axis=1) / np.abs(reference).max(axis=1)).max())
 
 
-def odenn_run(problem, rtol, t, compile):  # noqa: A002
+def odenn_run(problem: odenn.IVP, rtol: float, t: Array, compile: bool) -> Array | None:  # noqa: A002
     solution = odenn.solve(problem, rtol=rtol, compile=compile)
     return solution(t) if solution.success else None
 
 
-def scipy_run(entry, method, rtol, t, size):
+def scipy_run(entry: zoo.ZooProblem, method: Any, rtol: float, t: Array, size: float) -> Array | None:
     atol = rtol * size * (1e-6 if entry.stiff else 1e-3)
     done = solve_ivp(entry.f, entry.span, entry.y0, method, t_eval=t, rtol=rtol, atol=atol)
     return done.y[: entry.components] if done.success else None
 
 
-def jittable(entry):
+def jittable(entry: zoo.ZooProblem) -> odenn.IVP:
     """The zoo's problem in the form that compiles best: its text, or its function, which Numba takes as it is."""
     return entry.problem()
 
 
-def measure(entry, repeats):
+def measure(entry: zoo.ZooProblem, repeats: int) -> list[Row]:
     """Rows (problem, solver, rtol, time, error) of all solvers on one problem."""
     t, reference = entry.reference()
     problem = jittable(entry)
     size = float(np.abs(reference).max())
     methods = STIFF_METHODS if entry.stiff else NON_STIFF_METHODS
-    runs = {}
+    runs: dict[tuple[str, float], Callable[[], Array | None]] = {}
     for rtol in ODENN_LADDER:
-        runs["odenn", rtol] = lambda rtol=rtol: odenn_run(problem, rtol, t, False)
-        runs["odenn compiled", rtol] = lambda rtol=rtol: odenn_run(problem, rtol, t, True)
+        runs["odenn", rtol] = partial(odenn_run, problem, rtol, t, False)
+        runs["odenn compiled", rtol] = partial(odenn_run, problem, rtol, t, True)
     for method in methods:
         for rtol in SCIPY_LADDER:
-            runs[method, rtol] = lambda method=method, rtol=rtol: scipy_run(entry, method, rtol, t, size)
-    times, errors, given_up = defaultdict(list), {}, set()
+            runs[method, rtol] = partial(scipy_run, entry, method, rtol, t, size)
+    times: defaultdict[tuple[str, float], list[float]] = defaultdict(list)
+    errors: dict[tuple[str, float], float] = {}
+    given_up: set[str] = set()
     for repeat in range(repeats + 1):
         for (solver, rtol), run in runs.items():
-            if solver in given_up and (repeat == 0 or not times[solver, rtol]):
-                continue
-            if repeat > 1 and np.median(times[solver, rtol]) > 0.5:
+            if repeat == 0 and solver in given_up:
+                skipped.add((solver, rtol))
+            if (solver, rtol) in skipped or (repeat > 1 and np.median(times[solver, rtol]) > 0.5):
                 continue  # long runs are repeated less
             seconds, values = timed(run)
             if repeat == 0:  # warms up caches, compiles; not counted unless it is long anyway
                 errors[solver, rtol] = relative_error(values, reference)
-                if seconds > SLOW and "compiled" not in solver:
+                if seconds > SLOW and "odenn" not in solver:
                     given_up.add(solver)
             if repeat > 0 or (seconds > SLOW and "compiled" not in solver):
                 times[solver, rtol].append(seconds)
@@ -108,7 +119,7 @@ def measure(entry, repeats):
     ]
 
 
-def time_at(rows, error):
+def time_at(rows: Sequence[Row], error: float) -> float:
     """Time at which a ladder reaches `error`, interpolated log-log; infinite where it never does."""
     points = sorted((row["error"], row["time_s"]) for row in rows if row["error"] > 0)
     # A rung that a cheaper and more accurate one beats is no choice that a user would make.
@@ -124,25 +135,25 @@ def time_at(rows, error):
     return float(np.exp(np.log(s0) + weight * (np.log(s1) - np.log(s0))))
 
 
-def load(path):
+def load(path: Path) -> list[Row]:
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows: list[Row] = list(csv.DictReader(file))
     for row in rows:
         for key in ("rtol", "time_s", "error"):
             row[key] = float(row[key]) if row[key] not in ("", "nan") else float("nan")
     return rows
 
 
-def geometric_mean(values):
+def geometric_mean(values: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
-def report(rows):
+def report(rows: Sequence[Row]) -> None:
     """Print a table per asked tolerance: error and time of odenn, the fastest SciPy method at that error, the ratio."""
-    by = defaultdict(list)
+    by: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         by[row["problem"], row["solver"]].append(row)
-    diffrax = defaultdict(lambda: defaultdict(list))
+    diffrax: defaultdict[str, defaultdict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     if (HERE / "results" / "diffrax.csv").exists():
         for row in load(HERE / "results" / "diffrax.csv"):
             if np.isfinite(row["error"]) and np.isfinite(row["time_s"]):
@@ -150,9 +161,11 @@ def report(rows):
     names = [name for name in zoo.names() if (name, "odenn") in by]
     for asked in ASKED:
         print(f"\nrtol {asked:g} asked of odenn; times in ms; ratio = time of the other / time of odenn")
-        print(f"{'problem':20s} {'error':>8s} {'odenn':>8s} {'fastest SciPy':>20s} {'ratio':>7s} {'Radau':>9s} {'ratio':>7s}"
-              f" | {'compiled':>9s} {'error':>8s} {'diffrax':>26s} {'ratio':>7s}")  # fmt: skip
-        ratios = defaultdict(list)
+        print(
+            f"{'problem':20s} {'error':>8s} {'odenn':>8s} {'fastest SciPy':>20s} {'ratio':>7s} {'Radau':>9s} "
+            f"{'ratio':>7s} | {'compiled':>9s} {'error':>8s} {'diffrax':>26s} {'ratio':>7s}"
+        )
+        ratios: defaultdict[str, list[float]] = defaultdict(list)
         for name in names:
             stiff = zoo.get(name).stiff
             mine = next((r for r in by[name, "odenn"] if r["rtol"] == asked), None)
@@ -161,10 +174,10 @@ def report(rows):
                 continue
             error = max(mine["error"], 1e-15)
             others = {m: time_at(by[name, m], error) for m in NON_STIFF_METHODS if (name, m) in by}
-            best = min(others, key=lambda m: others[m])
-            ratio = others[best] / mine["time_s"]
+            best, least = min(others.items(), key=itemgetter(1))
+            ratio = least / mine["time_s"]
             radau = others.get("Radau", float("inf")) / mine["time_s"]
-            line = f"{name:20s} {error:8.1e} {mine['time_s'] * 1e3:8.2f} {best:>8s} {others[best] * 1e3:11.2f} {ratio:7.2f}"
+            line = f"{name:20s} {error:8.1e} {mine['time_s'] * 1e3:8.2f} {best:>8s} {least * 1e3:11.2f} {ratio:7.2f}"
             line += f" {others.get('Radau', float('inf')) * 1e3:9.2f} {radau:7.2f}"
             if np.isfinite(ratio):
                 ratios["stiff" if stiff else "non-stiff"].append(ratio)
@@ -174,24 +187,29 @@ def report(rows):
             if fast is not None and diffrax[name]:
                 error = max(fast["error"], 1e-15)
                 their = {s: time_at(r, error) for s, r in diffrax[name].items()}
-                solver = min(their, key=lambda s: their[s])
-                r = their[solver] / fast["time_s"]
-                line += f" | {fast['time_s'] * 1e3:9.3f} {error:8.1e} {solver:>16s} {their[solver] * 1e3:9.2f} {r:7.2f}"
+                solver, least = min(their.items(), key=itemgetter(1))
+                r = least / fast["time_s"]
+                line += f" | {fast['time_s'] * 1e3:9.3f} {error:8.1e} {solver:>16s} {least * 1e3:9.2f} {r:7.2f}"
                 if np.isfinite(r):
                     ratios["compiled, diffrax"].append(r)
             print(line)
         for kind, values in ratios.items():
-            print(
-                f"  geometric mean, {kind} ({len(values)} problems where both reach the error): {geometric_mean(values):.2f}"
-            )
+            mean = geometric_mean(values)
+            print(f"  geometric mean, {kind} ({len(values)} problems where both reach the error): {mean:.2f}")
 
 
-def draw(rows):
+def draw(rows: Sequence[Row]) -> None:
     from matplotlib.figure import Figure
 
     chosen = ["linear-pair-10", "lotka-volterra", "van-der-pol-5", "kepler", "pendulum", "robertson-1e4"]
-    colours = {"odenn": "#d55e00", "odenn compiled": "#cc79a7", "DOP853": "#0072b2", "LSODA": "#009e73", "Radau": "#56b4e9",
-               "BDF": "#999999"}  # fmt: skip
+    colours = {
+        "odenn": "#d55e00",
+        "odenn compiled": "#cc79a7",
+        "DOP853": "#0072b2",
+        "LSODA": "#009e73",
+        "Radau": "#56b4e9",
+        "BDF": "#999999",
+    }
     figure = Figure(figsize=(11, 6), layout="constrained")
     for axis, name in zip(figure.subplots(2, 3).flat, chosen, strict=True):
         for solver, colour in colours.items():
@@ -219,14 +237,14 @@ def draw(rows):
     figure.savefig(PICTURE, dpi=110)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--draw", action="store_true", help="report and draw from the CSV, measure nothing")
     options = parser.parse_args()
     if not options.draw:
-        rows = []
+        rows: list[Row] = []
         for entry in zoo.all_problems():
             if not options.only or entry.name in options.only:
                 print(entry.name, flush=True)
@@ -241,6 +259,7 @@ def main():
             writer.writerows(rows)
     rows = load(RESULTS)
     report(rows)
+    report_levels(rows)
     draw(rows)
 
 

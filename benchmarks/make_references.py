@@ -68,8 +68,12 @@ class Series:
 
     def __mul__(self, other: Any) -> Series:
         if isinstance(other, Series):
-            return Series(lambda k: mpmath.fsum(self[i] * other[k - i] for i in range(k + 1)))
-        factor = mpmath.mpf(other)
+
+            def term(k: int) -> Any:
+                return mpmath.fsum(self[i] * other[k - i] for i in range(k + 1))
+
+            return Series(term)
+        factor: Any = mpmath.mpf(other)
         return Series(lambda k: self[k] * factor)
 
     def __truediv__(self, number: float) -> Series:

@@ -1,4 +1,7 @@
-"""The contract on every problem of the zoo: a true success, a calibrated estimate, never a wrong curve that claims it."""
+"""The contract on every problem of the zoo.
+
+A true success, a calibrated estimate, never a wrong curve that claims success.
+"""
 
 from itertools import pairwise
 from typing import Any
@@ -121,3 +124,10 @@ def test_errors_do_not_add_up_unseen_over_many_windows() -> None:
     assert solution.success
     assert (true < 1e-10).all()
     assert ((ratio > 0.3) & (ratio < 3)).all()
+
+
+def test_a_short_pulse_is_seen_where_windows_are_kept_short():
+    problem = odenn.IVP(lambda t, y: [100 * np.exp(-(((t - 5) / 1e-2) ** 2)) - y[0]], y0=[0], span=(0, 10))
+    solution = odenn.solve(problem, rtol=1e-8, method=odenn.Collocation(longest=0.1))
+    # The pulse adds its area, 100 * 1e-2 * sqrt(pi), shifted by 2.5e-5 from exp(-(t - 5)) by its own width.
+    assert abs(solution(8.0)[0] - np.sqrt(np.pi) * np.exp(-3 + 2.5e-5)) < 1e-8

@@ -56,6 +56,8 @@ class Control(NamedTuple):
     smallest: float  # window length under which the march ends
     give_up: float  # the march ends where the estimate exceeds this multiple of the contract
     stiff: int  # 0 fixed-point only, 1 choose, 2 Newton only
+    largest: float = np.inf  # window length that is not exceeded
+    overhead: float = 1e-5  # seconds that a sweep takes however small the system; Python's, or compiled code's
 
 
 class Pace(NamedTuple):
@@ -94,7 +96,7 @@ class Window(NamedTuple):
     good: bool  # the iterations converged
     error: float  # local error / local tolerance
     effort: int  # sweeps or Newton steps for the network
-    work: float  # all of them, in sweeps
+    work: float  # about how many seconds all of them took
     scale: Array  # (n, 1) 1 / tolerance of what the highest derivatives add to the states over the window
     F: Array  # (n, m) highest derivatives at the nodes
     S: Array  # (N, m) derivatives of all states at the nodes
@@ -303,14 +305,15 @@ def solve_window(
     # would add up over a thousand windows.
     drifted = excess(drift - fine_za, fine_za, peak, control.rtol, control.atol)
     limit = max(0.01 * error, 4 * EPS / control.rtol)
+    unit = control.overhead + 3e-8 * n * F.shape[1]  # seconds of one sweep, roughly, as measured
     if stiff:
         fine_F, extra, good = newton(
             rhs, p, fine_t, drift, fine_F, fine_hK, layout, inverses, tables.fine_solver, fine_scale, limit, counts
         )
-        work = 3.0 * (effort + extra) + 12.0 + 1e-4 * F.shape[1] * n**3
+        work = 3.0 * (effort + extra) * unit + 12.0 * control.overhead + 1e-9 * F.shape[1] * n**3
     else:
         fine_F, extra, good = sweep(rhs, p, fine_t, drift, fine_F, fine_hK, layout, fine_scale, limit, counts)
-        work = effort + extra + 3.0
+        work = (effort + extra + 3.0) * unit
     fine_Z = assemble(fine_F, drift, fine_hK, layout)
     # On a long window the first iterate understates the error: the equation amplifies it. What the two solutions drift
     # apart beyond what they were apart at the start is this window's own doing.
@@ -404,6 +407,7 @@ def march(
         if remaining == 0.0:
             reason = DONE
             break
+        h = min(h, control.largest)
         if h >= 0.99 * remaining:
             h = remaining
         elif h > 0.5 * remaining:

@@ -47,6 +47,8 @@ class Collocation:
     compile
         Compile the engine and the right-hand side with Numba (text problems and functions that Numba can compile).
         It pays from the second solve on.
+    longest
+        Length that no window exceeds; for right-hand sides with short pulses, which long windows could step over.
     max_windows, max_seconds
         Budget.
 
@@ -59,6 +61,7 @@ class Collocation:
     network: Legendre | Features = field(default_factory=Legendre)
     stiff: bool | None = None
     compile: bool = False
+    longest: float | None = None
     max_windows: int = 200_000
     max_seconds: float | None = None
 
@@ -67,6 +70,8 @@ class Collocation:
             raise TypeError(f"`network` must be Legendre() or Features(), got {self.network!r}")
         if isinstance(self.network, Features) and self.stiff:
             raise ValueError("`stiff=True` needs the Legendre network: feature networks have no implicit solver")
+        if self.longest is not None and not self.longest > 0:
+            raise ValueError(f"`longest` must be positive or None, got {self.longest!r}")
         if not (isinstance(self.max_windows, int) and self.max_windows >= 1):
             raise ValueError(f"`max_windows` must be a positive whole number, got {self.max_windows!r}")
         if self.max_seconds is not None and not self.max_seconds > 0:
@@ -185,6 +190,8 @@ def _march(
         global_atol=atol.reshape(n, 1),
         smallest=max(16 * engine.EPS * max(abs(t0), abs(end)), 1e-18 * span),
         give_up=GIVE_UP,
+        largest=np.inf if method.longest is None else float(method.longest),
+        overhead=3e-7 if method.compile else 1e-5,
         stiff=0 if method.stiff is False or not can_be_stiff else (2 if method.stiff else 1),
     )
     first = _first_length(problem, problem.jacobian(t0, problem.initial), end)
