@@ -42,6 +42,10 @@ def no_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "FORMULA_STATES", 0)
 
 
+def equal(left: Any, right: Any) -> Any:
+    return sympy.Eq(left, right)
+
+
 class TestFormula:
     """SymPy's solution."""
 
@@ -121,15 +125,15 @@ class TestDoubts:
         assert answer("2*x' + y' = -x, x' + y' = -y; x(0) = 1, y(0) = 0").formulas
 
     WRONG: ClassVar[list[tuple[Callable[[Any, Any], Any], str]]] = [
-        (lambda y, t: sympy.Eq(y, 2 * sympy.exp(-t)), "misses the initial conditions"),
-        (lambda y, t: sympy.Eq(y, 1 - t), "does not satisfy the equations"),
-        (lambda y, t: sympy.Eq(y, sympy.exp(-t) + sympy.I * sympy.sin(t)), "is complex"),
-        (lambda y, t: sympy.Eq(y, 1 / sympy.Integer(0) * t), "has no value"),
-        (lambda y, t: sympy.Eq(y, sympy.exp(-t) * sympy.Symbol("q") ** t), "has constants"),
-        (lambda y, t: sympy.Eq(sympy.log(y), -t), "finds no formula"),
+        (lambda y, t: equal(y, 2 * sympy.exp(-t)), "misses the initial conditions"),
+        (lambda y, t: equal(y, 1 - t), "does not satisfy the equations"),
+        (lambda y, t: equal(y, sympy.exp(-t) + sympy.I * sympy.sin(t)), "is complex"),
+        (lambda y, t: equal(y, 1 / sympy.Integer(0) * t), "has no value"),
+        (lambda y, t: equal(y, sympy.exp(-t) * sympy.Symbol("q") ** t), "has constants"),
+        (lambda y, t: equal(sympy.log(y), -t), "finds no formula"),
         (lambda y, t: [], "finds no formula"),
         (lambda y, t: None, "finds no formula"),
-        (lambda y, t: sympy.Eq(y, sympy.Derivative(y, t)), "finds no formula"),
+        (lambda y, t: equal(y, sympy.Derivative(y, t)), "finds no formula"),
     ]
 
     @pytest.mark.parametrize(("offered", "reason"), WRONG)

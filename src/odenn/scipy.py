@@ -111,7 +111,9 @@ class OdennSolver(OdeSolver):
 
         jacobian = _jacobian(self, jac, jac_sparsity, values, absolute)
         counts = np.zeros(8, dtype=np.int64)
-        self._machine = _Machine(rhs, jacobian, explicit, implicit, local, absolute.reshape(-1, 1), stiff, counts)
+        self._machine = _Machine(
+            rhs, jacobian, explicit, implicit, Layout.of((1,) * z.size), local, absolute.reshape(-1, 1), stiff, counts
+        )
         self._state = engine.begin(float(t0), z, h, z.size, bool(stiff))
         # Two solutions further apart than this are on different branches, and one must not shorten the other's windows.
         self._peak = np.abs(z) + absolute / local
@@ -141,11 +143,7 @@ class OdennSolver(OdeSolver):
         # Relative to |y| at the start of the window, as SciPy's solvers do; of a complex number its modulus counts.
         peak = np.resize(np.abs(self.y), self._state.z.size).reshape(-1, 1)
         before = self._state._replace(h=h, peak=peak)
-        reason, state, window = _march(self._machine, end, before, smallest)
-        if reason == engine.TOO_SMALL and not np.array_equal(before.second, before.z):
-            # The second solution may have left the domain of `fun` by itself: go on without it.
-            self._lost = True
-            reason, state, window = _march(self._machine, end, before._replace(second=before.z), smallest)
+        reason, state, window = self._window(end, before, smallest)
         self._peak = np.maximum(self._peak, np.abs(state.z))
         self._lost |= not (np.abs(state.second - state.z) <= self._peak).all()
         self._state = state._replace(second=state.z) if self._lost else state
@@ -159,6 +157,23 @@ class OdennSolver(OdeSolver):
         self._output = WindowOutput(self.t, state.t, window, self.n)
         self.t, self.y = state.t, _unpack(state.z, self.n)
         return True, None
+
+    def _window(self, end: float, before: State, smallest: float) -> tuple[int, State, Store]:
+        """One window; without the second solution, from then on, where that is what keeps it short.
+
+        The second solution has to be solved on the same windows. Once it is far from the first, the estimate is worth
+        little, and it may even have left the domain of `fun`.
+        """
+        rejected = self._machine.counts[engine.REJECTED]
+        result = _march(self._machine, end, before, smallest)
+        apart = np.abs(before.second - before.z) > 3 * (self._machine.rtol * before.peak + self._machine.atol)[:, 0]
+        if self._machine.counts[engine.REJECTED] == rejected or not apart.any():
+            return result
+        alone = _march(self._machine, end, before._replace(second=before.z), smallest)
+        if abs(alone[1].t - before.t) <= 2 * abs(result[1].t - before.t):
+            return result
+        self._lost = True
+        return alone
 
     def _dense_output_impl(self) -> DenseOutput:
         assert self._output is not None, "the base class asks after a step only"
@@ -341,6 +356,7 @@ class _Machine(NamedTuple):
     jacobian: Jacobian
     explicit: Tables
     implicit: Tables
+    layout: Layout
     rtol: float
     atol: Array  # (N, 1)
     stiff: bool | None
@@ -368,8 +384,12 @@ def _march(machine: _Machine, end: float, state: State, smallest: float) -> tupl
         np.empty(1), np.empty(1), np.empty((1, N)), np.zeros((1, N, r)), np.empty((1, N)), np.zeros((1, N, M))
     )
     with np.errstate(all="ignore"):  # trial states may overflow; what is accepted is finite
-        reason, _, state = engine.march(
-            machine.rhs, machine.jacobian, np.empty(0), end, explicit, implicit, Layout.of((1,) * N), control, state,
+        reason, filled, state = engine.march(
+            machine.rhs, machine.jacobian, np.empty(0), end, explicit, implicit, machine.layout, control, state,
             store, 0, machine.counts,
         )  # fmt: skip
+    if filled:
+        # The difference as it was solved: what the engine allows for jumps of the slopes besides is found everywhere
+        # where the degree is low. Beyond their first term the integrals of the error's slope vanish at the end.
+        state = state._replace(second=state.z + store.error[0] + store.length[0] * store.error_weights[0, :, 0])
     return reason, state, store
