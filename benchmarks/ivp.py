@@ -92,6 +92,7 @@ def measure(entry: zoo.ZooProblem, repeats: int) -> list[Row]:
     times: defaultdict[tuple[str, float], list[float]] = defaultdict(list)
     errors: dict[tuple[str, float], float] = {}
     given_up: set[str] = set()
+    skipped: set[tuple[str, float]] = set()
     for repeat in range(repeats + 1):
         for (solver, rtol), run in runs.items():
             if repeat == 0 and solver in given_up:

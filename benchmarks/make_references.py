@@ -73,8 +73,12 @@ class Series:
                 return mpmath.fsum(self[i] * other[k - i] for i in range(k + 1))
 
             return Series(term)
-        factor: Any = mpmath.mpf(other)
-        return Series(lambda k: self[k] * factor)
+        factor = mpmath.mpf(other)
+
+        def scaled(k: int) -> Any:
+            return self[k] * factor
+
+        return Series(scaled)
 
     def __truediv__(self, number: float) -> Series:
         return Series(lambda k: self[k] / number)
