@@ -149,6 +149,32 @@ def geometric_mean(values: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
+def report_levels(rows: Sequence[Row]) -> None:
+    """Print who is how fast at the same error, every ladder interpolated there: the comparison that is fair to all."""
+    by: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        by[row["problem"], row["solver"]].append(row)
+    for error in LEVELS:
+        print(f"\nat an error of {error:g}: times in ms, ratio = time of the fastest SciPy method / time of odenn")
+        ratios: defaultdict[str, list[float]] = defaultdict(list)
+        for entry in zoo.all_problems():
+            mine = time_at(by[entry.name, "odenn"], error)
+            others = {m: time_at(by[entry.name, m], error) for m in NON_STIFF_METHODS if (entry.name, m) in by}
+            if not others:
+                continue
+            best = min(others, key=lambda m: others[m])
+            print(
+                f"{entry.name:20s} odenn {mine * 1e3:8.2f}   {best:6s} {others[best] * 1e3:9.2f}   "
+                f"{others[best] / mine:7.2f}   Radau {others['Radau'] * 1e3:9.2f}   {others['Radau'] / mine:7.2f}"
+            )
+            kind = "stiff" if entry.stiff else "non-stiff"
+            for name, other in ((kind, others[best]), (f"{kind}, Radau", others["Radau"])):
+                if np.isfinite(other) and np.isfinite(mine):
+                    ratios[name].append(other / mine)
+        for kind, values in ratios.items():
+            print(f"  geometric mean, {kind} ({len(values)} problems that both reach): {geometric_mean(values):.2f}")
+
+
 def report(rows: Sequence[Row]) -> None:
     """Print a table per asked tolerance: error and time of odenn, the fastest SciPy method at that error, the ratio."""
     by: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)

@@ -21,12 +21,17 @@ from odenn.solve import solve as solve
 from odenn.status import Status as Status
 
 if TYPE_CHECKING:
+    from odenn import scipy as scipy
+    from odenn import zoo as zoo
     from odenn.equations import EquationError as EquationError
     from odenn.storage import StorageError as StorageError
     from odenn.storage import load as load
 
-# Names whose modules bring heavy libraries: opened when first asked for, so that `import odenn` stays light.
+# Names whose modules bring heavy libraries, and modules of odenn: opened when first asked for, so that `import odenn`
+# stays light.
 _LATER = {
+    "scipy": "",
+    "zoo": "",
     "EquationError": "odenn.equations",
     "StorageError": "odenn.storage",
     "load": "odenn.storage",
@@ -38,7 +43,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'odenn' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_LATER[name]), name)
+    return getattr(import_module(_LATER[name]), name) if _LATER[name] else import_module(f"odenn.{name}")
 
 
 def __dir__() -> list[str]:

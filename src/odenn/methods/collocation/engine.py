@@ -35,6 +35,7 @@ SWEEPS = 24  # of the fixed-point iteration before a window counts as too long
 AIM_SWEEPS = 22.0
 AIM_NEWTON = 8.0
 NEWTON = 8  # iterations of simplified Newton, likewise
+SHARP = 10  # nodes from which on slopes that are smooth look smooth
 PATIENCE = 3  # windows of sweeps, smooth and yet slow, before Newton is tried
 TRIES = 8  # windows that Newton gets to show that it is faster
 SWEEP_ERROR = 0.1  # of the local tolerance is left to the iteration; the error measured at the fine nodes sees it
@@ -310,7 +311,7 @@ def solve_window(
         fine_F, extra, good = newton(
             rhs, p, fine_t, drift, fine_F, fine_hK, layout, inverses, tables.fine_solver, fine_scale, limit, counts
         )
-        work = 3.0 * (effort + extra) * unit + 12.0 * control.overhead + 1e-9 * F.shape[1] * n**3
+        work = 3.0 * (effort + extra) * unit + 12.0 * control.overhead + 5e-10 * F.shape[1] * n**3
     else:
         fine_F, extra, good = sweep(rhs, p, fine_t, drift, fine_F, fine_hK, layout, fine_scale, limit, counts)
         work = (effort + extra + 3.0) * unit
@@ -452,7 +453,7 @@ def march(
         peak = row_peaks(w.Y, peak)
         z = w.Y[:, -1].copy()
         second = w.fine_Z[:, -1].copy()
-        if failures > 0:
+        if failures > 0 and m >= SHARP and not pace.stiff:
             second += np.where(second >= z, 1.0, -1.0) * blur(w, tables, h)
         t = following
         slopes, length, trial, failures = w.F, h, empty, 0

@@ -46,7 +46,9 @@ def stage_inverses(J: Array, h: float, power: Array, fold: Array, solver: StageS
     `fold` (N, n) sends the column of a state to the component whose highest derivative drives it.
     """
     hl = h * solver.eigenvalues
-    blocks = (J * (hl.reshape(-1, 1, 1) ** power)) @ fold
+    blocks = J * (hl.reshape(-1, 1, 1) ** power)
+    if power.size > J.shape[0]:  # else every state is a component, and `fold` is the identity
+        blocks = blocks @ fold
     return cast("ComplexArray", np.linalg.inv(np.eye(J.shape[0]) - blocks))
 
 

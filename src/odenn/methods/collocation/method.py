@@ -191,7 +191,7 @@ def _march(
         smallest=max(16 * engine.EPS * max(abs(t0), abs(end)), 1e-18 * span),
         give_up=GIVE_UP,
         largest=np.inf if method.longest is None else float(method.longest),
-        overhead=3e-7 if method.compile else 1e-5,
+        overhead=3e-7 if method.compile else (1e-5 if problem.vectorized else 1e-4),
         stiff=0 if method.stiff is False or not can_be_stiff else (2 if method.stiff else 1),
     )
     first = _first_length(problem, problem.jacobian(t0, problem.initial), end)
