@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import odenn
-from odenn.problem import Layout
+from odenn.layout import Layout
 
 
 def pair(t: Any, y: Any) -> Any:

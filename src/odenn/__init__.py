@@ -10,11 +10,11 @@ True
 from typing import TYPE_CHECKING, Any
 
 from odenn._version import __version__ as __version__
+from odenn.calling import PerformanceWarning as PerformanceWarning
 from odenn.methods.collocation import Collocation as Collocation
 from odenn.networks.features import Features as Features
 from odenn.networks.legendre import Legendre as Legendre
 from odenn.problem import IVP as IVP
-from odenn.problem import PerformanceWarning as PerformanceWarning
 from odenn.problem import parse as parse
 from odenn.solution import Solution as Solution
 from odenn.solve import solve as solve

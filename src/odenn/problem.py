@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
-from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from odenn.calling import Jacobian, Rhs, difference_jacobian, positional, probe
+from odenn.layout import Layout
 
 if TYPE_CHECKING:
     from sympy import Eq
@@ -19,42 +20,9 @@ if TYPE_CHECKING:
     from odenn.equations import System
 
 Array = NDArray[np.float64]
-Rhs = Callable[[Array, Array, Array, Array], None]
-Jacobian = Callable[[float, Array, Array, Array], None]
 # f(t, y); f(t, y, dy) or f(t, y, p); f(t, y, dy, p). What else is taken (text, SymPy, higher orders) is checked while
 # running; spelling these out lets type checkers read the parameters of a lambda.
 Equations = Callable[[Any, Any], Any] | Callable[[Any, Any, Any], Any] | Callable[[Any, Any, Any, Any], Any] | Any
-
-
-class PerformanceWarning(UserWarning):
-    """The problem can be solved as it stands, but a small change would make it many times faster."""
-
-
-class Layout(NamedTuple):
-    """How the N states of a system hang together.
-
-    States are derivative-major: all n components, then the first derivatives of those of order two and more, and so on.
-    """
-
-    n: int  # components
-    # (N,) what state r integrates: highest derivative source[r] < n, else state source[r] - n
-    source: NDArray[np.int64]
-    offsets: NDArray[np.int64]  # (levels + 1,) where the states of each level begin
-    power: Array  # (N,) how many integrations lie between state r and its component's highest derivative
-    fold: Array  # (N, n) 1 where state r belongs to component i
-
-    @classmethod
-    def of(cls, orders: Sequence[int]) -> Layout:
-        """Layout of a system whose component i is of order orders[i]."""
-        n = len(orders)
-        states = [(level, i) for level in range(max(orders)) for i in range(n) if orders[i] > level]
-        place = {state: r for r, state in enumerate(states)}
-        source = [i if orders[i] == level + 1 else n + place[level + 1, i] for level, i in states]
-        power = [float(orders[i] - level) for level, i in states]
-        offsets = np.searchsorted([level for level, _ in states], range(max(orders) + 1))
-        fold = np.zeros((len(states), n))
-        fold[range(len(states)), [i for _, i in states]] = 1.0
-        return cls(n, np.array(source), offsets.astype(np.int64), np.array(power), fold)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,11 +132,19 @@ class IVP:
         put("names", _checked_names(self.names, len(orders)))
         if not callable(self.f):
             raise TypeError(f"`f` must be a function f(t, y), text or SymPy equations, got {type(self.f).__name__}")
-        call = _positional(self.f, len(orders), self.order, self.params)
-        fill, vectorized = _probe(call, self)
+        call = positional(self.f, len(orders), self.order, self.params)
+        fill, vectorized = probe(
+            call, len(orders), float(self.t0 or 0.0), initial, self._signature(), vectorized=self.vectorized
+        )
         put("fill", fill)
         put("vectorized", vectorized)
-        put("fill_jacobian", _difference_jacobian(fill, len(orders)))
+        put("fill_jacobian", difference_jacobian(fill, len(orders)))
+        _check_finite(self)
+
+    def _signature(self) -> str:
+        """How `f` is called, for messages."""
+        arguments = ["t", "y", *(f"d{level if level > 1 else ''}y" for level in range(1, self.order))]
+        return f"f({', '.join([*arguments, 'p'] if self.params is not None else arguments)})"
 
     @property
     def n(self) -> int:
@@ -338,175 +314,9 @@ def _checked_names(names: Any, n: int) -> tuple[str, ...]:
     return names
 
 
-def _positional(f: Callable[..., Any], n: int, order: int, params: Mapping[str, float] | None) -> Callable[..., Any]:
-    """call(t, Z) that splits the states into y, dy, ... and appends the parameters."""
-    extra = (parameters_of(params),) if params is not None else ()
-    if order == 1 and not extra:
-        return f
-    slices = [slice(level * n, (level + 1) * n) for level in range(order)]
-
-    def first_order(t: Any, Z: Any) -> Any:
-        return f(t, Z, *extra)
-
-    def higher_order(t: Any, Z: Any) -> Any:
-        return f(t, *[Z[part] for part in slices], *extra)
-
-    return first_order if order == 1 else higher_order
-
-
-def parameters_of(params: Mapping[str, float]) -> Any:
-    """The object from which a right-hand side reads `p.name`; a named tuple, which Numba understands too."""
-    try:
-        # The fields are known only here.
-        return namedtuple("Parameters", params)(**params)  # pyright: ignore[reportUntypedNamedTuple]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"`params` must map names to values, got {params!r}: {error}") from None
-
-
-def _fill_numpy(call: Callable[..., Any], n: int) -> Rhs:
-    def fill(t: Array, Z: Array, p: Array, out: Array) -> None:
-        rows = call(t, Z)
-        if isinstance(rows, list | tuple):
-            for i in range(n):
-                out[i] = rows[i]
-        else:
-            out[...] = rows
-
-    return fill
-
-
-def _fill_torch(call: Callable[..., Any], n: int) -> Rhs:
-    import torch
-
-    def fill(t: Array, Z: Array, p: Array, out: Array) -> None:
-        with torch.no_grad():
-            rows = call(torch.from_numpy(t), torch.from_numpy(Z))
-        for i in range(n):
-            out[i] = rows[i]
-
-    return fill
-
-
-def _fill_pointwise(call: Callable[..., Any], n: int) -> Rhs:
-    def fill(t: Array, Z: Array, p: Array, out: Array) -> None:
-        columns = np.ascontiguousarray(Z.T)
-        for k in range(t.size):
-            out[:, k] = np.asarray(call(t[k], columns[k]), dtype=float).reshape(n)
-
-    return fill
-
-
-def _difference_jacobian(fill: Rhs, n: int) -> Jacobian:
-    """Forward differences, all columns in one call of the right-hand side."""
-
-    def fill_jacobian(t: float, z: Array, p: Array, out: Array) -> None:
-        N = z.size
-        size = np.abs(z)
-        # A state at zero is stepped by a millionth of the others' size: enough to be seen, small enough to be local.
-        step = 1.5e-8 * np.maximum(size, 1e-6 * (size.max() or 1.0))
-        Z = np.repeat(z.reshape(-1, 1), N + 1, axis=1)
-        Z[range(N), range(1, N + 1)] += step
-        step = Z[range(N), range(1, N + 1)] - z
-        values = np.empty((n, N + 1))
-        fill(np.full(N + 1, t), Z, p, values)
-        out[...] = (values[:, 1:] - values[:, :1]) / step
-
-    return fill_jacobian
-
-
-def _probe(call: Callable[..., Any], problem: IVP) -> tuple[Rhs, bool]:
-    """Find the way in which the user's function wants to be called, by calling it at the initial point.
-
-    Tried in turn: NumPy arrays over several times, torch tensors likewise (if torch is loaded), one time at once. What
-    it returns is compared between one and three times, so that a function that mixes its times is found out here.
-    """
-    n, t0 = problem.n, float(problem.t0 or 0.0)
-    t, Z = np.full(3, t0), np.repeat(problem.initial.reshape(-1, 1), 3, axis=1)
-    several: Any = None
-    failure: Exception | None = None
-    fill: Rhs | None = None
-    with np.errstate(all="ignore"):
-        if problem.vectorized:
-            try:
-                several, fill = call(t, Z), _fill_numpy(call, n)
-            except Exception as error:  # whatever the user's function raises is reported below
-                failure = error
-            if fill is None and "torch" in sys.modules:
-                import torch
-
-                try:
-                    several, fill = call(torch.from_numpy(t), torch.from_numpy(Z)), _fill_torch(call, n)
-                    several = [row.detach().numpy() if isinstance(row, torch.Tensor) else row for row in several]
-                except Exception:  # the first failure is the one that is reported
-                    pass
-        try:
-            single = call(t0, problem.initial.copy()) if fill is None else None
-        except Exception as error:
-            raise _call_error(problem, failure or error) from (failure or error)
-        if fill is None:
-            _check_rows(single, n, 1)
-            if problem.vectorized:
-                warnings.warn(
-                    f"`f` cannot be evaluated at several times at once ({failure}); it is called once per time, which "
-                    "is slow. Write it with NumPy functions (np.sin, np.where) instead of math and if, or pass "
-                    "vectorized=False to accept this.",
-                    PerformanceWarning,
-                    stacklevel=4,
-                )
-            fill = _fill_pointwise(call, n)
-            vectorized = False
-        else:
-            _check_rows(several, n, 3)
-            vectorized = True
-        ones, threes = np.empty((n, 1)), np.empty((n, 3))
-        fill(t[:1], np.ascontiguousarray(Z[:, :1]), problem.parameters, ones)
-        fill(t, Z, problem.parameters, threes)
-    if not np.allclose(ones, threes, rtol=1e-10, atol=0.0, equal_nan=True):
-        raise ValueError(
-            "`f` gives other values at three times at once than at one: it mixes the times, for instance by a sum or a "
-            "norm over all of `y`, whose shape is (n, k). Sum over axis 0, or pass vectorized=False"
-        )
-    _require_finite(ones[:, 0], problem)
-    return fill, vectorized
-
-
-def _call_error(problem: IVP, error: Exception) -> Exception:
-    arguments = ", ".join(["t", "y", *(f"d{k if k > 1 else ''}y" for k in range(1, problem.order))])
-    arguments += ", p" if problem.params is not None else ""
-    return ValueError(
-        f"`f` failed at the initial point: {type(error).__name__}: {error}. It is called as f({arguments}) with t of "
-        f"shape (k,) and y of shape ({problem.n}, k), and returns {problem.n} rows"
-    )
-
-
-def _check_rows(rows: Any, n: int, k: int) -> None:
-    """n rows, each a real number or k of them; or an array of that shape."""
-    if rows is None:
-        raise ValueError(f"`f` returned None: it must return {n} rows (is a `return` missing?)")
-    if isinstance(rows, Mapping | str | set):
-        raise TypeError(f"`f` returned a {type(rows).__name__}: it must return a list, tuple or array of {n} rows")
-    if n == 1 and not isinstance(rows, list | tuple) and np.shape(rows) in ((), (k,)):
-        rows = [rows]  # one component needs no brackets
-    if not isinstance(rows, list | tuple) and np.ndim(rows) == 0:
-        raise ValueError(f"`f` returned a single number: it must return a list of {n} row(s), [...]")
-    if len(rows) != n:
-        raise ValueError(f"`f` returned {len(rows)} rows, but `y0` has {n} components: one row for each is needed")
-    for i, row in enumerate(rows):
-        array = np.asarray(row)
-        if array.dtype.kind == "c":
-            raise TypeError(f"`f` returned complex values in row {i}: split components into real and imaginary part")
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"`f` returned {array.dtype} in row {i}, expected real numbers")
-        if array.shape not in ((), (k,), (1,)):
-            raise ValueError(f"`f` returned shape {array.shape} in row {i}, expected ({k},), one value for each time")
-
-
 def _check_finite(problem: IVP) -> None:
     with np.errstate(all="ignore"):
-        _require_finite(problem.rhs([problem.t0 or 0.0], problem.initial)[:, 0], problem)
-
-
-def _require_finite(values: Array, problem: IVP) -> None:
+        values = problem.rhs([problem.t0 or 0.0], problem.initial)[:, 0]
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         name = problem.names[bad[0]]

@@ -12,12 +12,13 @@ from scipy.integrate._ivp import common  # its helpers make options behave as th
 from scipy.optimize._numdiff import group_columns
 from scipy.sparse import csc_matrix, issparse, kron
 
+from odenn.calling import Jacobian, Rhs
+from odenn.layout import Layout
 from odenn.methods.collocation import engine
 from odenn.methods.collocation.engine import Control, State, Store
 from odenn.methods.collocation.method import FINEST
 from odenn.networks.legendre import Legendre, integrated_features
 from odenn.networks.tables import Array, Tables
-from odenn.problem import Jacobian, Layout, Rhs
 
 Values = NDArray[Any]  # real or complex
 # Of the tolerance, for each window: a window is several steps of SciPy's solvers long, and a tenth, which costs a fifth

@@ -9,7 +9,7 @@ import pytest
 import odenn
 from odenn.methods.collocation import engine
 from odenn.networks.legendre import tables
-from odenn.problem import Layout
+from odenn.layout import Layout
 
 
 def one_window(m: int, h: float, *, stiff: bool = False) -> float:

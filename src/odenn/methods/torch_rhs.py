@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from odenn.problem import IVP, parameters_of
+from odenn.calling import parameters_of
+from odenn.problem import IVP
 
 REMEDY = (
     "training needs a right-hand side that torch can differentiate: write it with plain arithmetic, with torch functions "

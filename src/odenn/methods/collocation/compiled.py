@@ -88,7 +88,7 @@ def _from_source(rhs: str, jacobian: str) -> tuple[Any, Any]:
 @lru_cache(maxsize=256)
 def _from_function(f: Callable[..., Any], n: int, order: int, params: tuple[tuple[str, float], ...]) -> tuple[Any, Any]:
     """Wrap f(t, y[, dy][, p]), called at one point with y (n,), as C functions; the Jacobian by forward differences."""
-    from odenn.problem import parameters_of
+    from odenn.calling import parameters_of
 
     inner = f if hasattr(f, "py_func") else numba.njit(error_model="numpy")(f)
     extra = parameters_of(dict(params))

@@ -23,9 +23,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from odenn.layout import Layout
 from odenn.methods.collocation.kernels import distance, excess, row_peaks, solve_stages, stage_inverses
 from odenn.networks.tables import SHORTER, Array, ComplexArray, StageSolver, Tables
-from odenn.problem import Layout
 
 Rhs = Callable[[Array, Array, Array, Array], None]  # rhs(t (k,), Z (N, k), p, out (n, k))
 Jacobian = Callable[[float, Array, Array, Array], None]  # jacobian(t, z (N,), p, out (n, N))
