@@ -8,7 +8,7 @@ from enum import Enum
 class Status(Enum):
     """Outcome of a solve; `SUCCESS` is the only one with `solution.success`."""
 
-    SUCCESS = "solved to the tolerance on the whole span"
+    SUCCESS = "the estimated error meets the tolerance on the whole span"
     TOLERANCE = "the tolerance was missed"
     PRECISION = "the tolerance is beyond double precision for this problem"
     BLOW_UP = "the solution grows without bound"

@@ -278,14 +278,17 @@ def _verdict(method: Collocation, problem: IVP, legs: list[_Leg]) -> tuple[Statu
             return status, f"{status.value} {at}"
         if leg.reason == engine.TOO_FAR and _is_blowing_up(problem, leg.state):
             return Status.BLOW_UP, f"{Status.BLOW_UP.value} shortly after {at[3:]}"
-    status = Status.SUCCESS if worst <= 1.0 else Status.PRECISION
-    return status, f"{status.value}: the estimated error is {worst:.2g} times the tolerance"
+    if worst <= 1.0:
+        return Status.SUCCESS, f"{Status.SUCCESS.value} (at most {worst:.2g} times it)"
+    return Status.PRECISION, f"{Status.PRECISION.value}: the estimated error is {worst:.2g} times what was asked"
 
 
 def _is_too_stiff(method: Collocation, problem: IVP, state: State) -> bool:
     """Whether a network without implicit solver met rates of change thousands of times faster than the span."""
     assert problem.span is not None
     if not isinstance(method.network, Features) and method.stiff is not False:
+        return False
+    if _is_blowing_up(problem, state):
         return False
     speed = np.abs(problem.jacobian(state.t, state.z)).sum(axis=1).max()
     return bool(speed * abs(problem.span[1] - problem.span[0]) > 1e4 and np.isfinite(state.z).all())
