@@ -1,6 +1,7 @@
 """The problem is checked once, when it is made, and every mistake is named."""
 
 import math
+import pickle
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +86,9 @@ def test_text_brings_its_initial_point() -> None:
         (lambda: odenn.IVP(lambda t, y: None, y0=[1], span=(0, 1)), ValueError, "`return` missing"),
         (lambda: odenn.IVP(lambda t, y: {"a": 1}, y0=[1], span=(0, 1)), TypeError, "list, tuple or array"),
         (lambda: odenn.IVP(lambda t, y: [y[0].sum(), y[1]], y0=[1, 1], span=(0, 1)), ValueError, "mixes the times"),
+        (lambda: odenn.IVP(lambda t, y: [-np.max(t) * y[0]], y0=[1], span=(0, 1)), ValueError, "mixes the times"),
+        (lambda: odenn.IVP(lambda t, y: [y[0] if t.max() < 0.5 else -y[0]], y0=[1], span=(0, 1)), ValueError, "mixes"),
+        (lambda: odenn.IVP(lambda y, t: [-y[0]], y0=[1], span=(0, 1)), ValueError, "one at a time"),
         (lambda: odenn.IVP(lambda t, y: [y[0] * 1j], y0=[1], span=(0, 1)), TypeError, "real and imaginary"),
         (lambda: odenn.IVP(lambda t, y: [y[0]], y0=[1j], span=(0, 1)), TypeError, "real and imaginary"),
         (lambda: odenn.IVP(lambda t, y: ["a"], y0=[1], span=(0, 1)), TypeError, "real numbers"),
@@ -111,3 +115,11 @@ def test_text_brings_its_initial_point() -> None:
 def test_every_mistake_is_named(make: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         make()
+
+
+def test_problems_and_their_solutions_can_be_pickled():
+    problem = odenn.parse("y' = -k*y; y(0) = 1", span=(0, 1), params={"k": 2})
+    solution = odenn.solve(problem)
+    again = pickle.loads(pickle.dumps(solution))
+    assert again(1.0) == solution(1.0)
+    assert again.residual(0.5) == solution.residual(0.5)

@@ -163,3 +163,11 @@ def test_solve_wants_a_problem() -> None:
 def test_bad_options_are_named(make: Any, words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=words):
         make()
+
+
+def test_transforms_of_torch_work_on_a_fresh_solution_and_leave_it_whole():
+    fresh = odenn.solve(odenn.IVP(lambda t, y: [y[1], -y[0]], y0=[0, 1], span=(0, 10)), rtol=1e-9)
+    t = torch.tensor([0.5, 7.0], dtype=torch.float64)
+    jacobian = torch.func.vmap(torch.func.jacrev(fresh))(t)
+    np.testing.assert_allclose(jacobian[:, 0].detach().numpy(), np.cos(t.numpy()), atol=1e-7)
+    np.testing.assert_allclose(fresh(t)[0].detach().numpy(), np.sin(t.numpy()), atol=1e-8)

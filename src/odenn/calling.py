@@ -99,14 +99,16 @@ def difference_jacobian(fill: Rhs, n: int) -> Jacobian:
 
 
 def probe(
-    call: Callable[..., Any], n: int, t0: float, initial: Array, signature: str, *, vectorized: bool
+    call: Callable[..., Any], n: int, t0: float, end: float, initial: Array, signature: str, *, vectorized: bool
 ) -> tuple[Rhs, bool]:
     """Find the way in which the user's function wants to be called, by calling it at the initial point.
 
     Tried in turn: NumPy arrays over several times, torch tensors likewise (if torch is loaded), one time at once. What
-    it returns is compared between one and three times, so that a function that mixes its times is found out here.
+    it returns at three times is compared with one at a time, so that a function that mixes its times is found out here.
     """
-    t, Z = np.full(3, t0), np.repeat(initial.reshape(-1, 1), 3, axis=1)
+    # Three different times and states: a function that mixes its columns gives other values one at a time.
+    t = t0 + (end - t0) * np.array([0.0, 0.37, 0.83])
+    Z = np.repeat(initial.reshape(-1, 1), 3, axis=1) * np.array([1.0, 1.01, 0.99])
     several: Any = None
     failure: Exception | None = None
     fill: Rhs | None = None
@@ -143,13 +145,18 @@ def probe(
         else:
             _check_rows(several, n, 3)
             vectorized = True
-        ones, threes = np.empty((n, 1)), np.empty((n, 3))
-        fill(t[:1], np.ascontiguousarray(Z[:, :1]), np.empty(0), ones)
-        fill(t, Z, np.empty(0), threes)
-    if not np.allclose(ones, threes, rtol=1e-10, atol=0.0, equal_nan=True):
+        single_values, together = np.empty((n, 3)), np.empty((n, 3))
+        fill(t, Z, np.empty(0), together)
+        for k in range(3):
+            column = np.empty((n, 1))
+            fill(t[k : k + 1], np.ascontiguousarray(Z[:, k : k + 1]), np.empty(0), column)
+            single_values[:, k] = column[:, 0]
+        size = float(np.abs(together[np.isfinite(together)]).max(initial=0.0))
+    if not np.allclose(single_values, together, rtol=1e-9, atol=1e-12 * size, equal_nan=True):
         raise ValueError(
-            "`f` gives other values at three times at once than at one: it mixes the times, for instance by a sum or a "
-            "norm over all of `y`, whose shape is (n, k). Sum over axis 0, or pass vectorized=False"
+            "`f` gives other values at three times at once than one at a time. Either it mixes the times, for instance "
+            "by a sum, a maximum or a norm over all of `y`, whose shape is (n, k): work along axis 0, or pass "
+            "vectorized=False. Or it does not give the same values twice: it must depend on its arguments only"
         )
     return fill, vectorized
 

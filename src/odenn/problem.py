@@ -66,9 +66,9 @@ class IVP:
     """
 
     f: Equations
+    _: KW_ONLY
     y0: ArrayLike | None = None
     span: tuple[float, float] | None = None
-    _: KW_ONLY
     order: int = 1
     params: Mapping[str, float] | None = None
     t0: float | None = None
@@ -134,12 +134,19 @@ class IVP:
             raise TypeError(f"`f` must be a function f(t, y), text or SymPy equations, got {type(self.f).__name__}")
         call = positional(self.f, len(orders), self.order, self.params)
         fill, vectorized = probe(
-            call, len(orders), float(self.t0 or 0.0), initial, self._signature(), vectorized=self.vectorized
+            call, len(orders), float(self.t0 or 0.0), span[1], initial, self._signature(), vectorized=self.vectorized
         )
         put("fill", fill)
         put("vectorized", vectorized)
         put("fill_jacobian", difference_jacobian(fill, len(orders)))
         _check_finite(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what it was made from; the functions made of that are made anew."""
+        if self.system is not None:
+            return _remake_text, (self.system.text, dict(self.system.parameters), self.initial, self.span, self.t0)
+        options = {name: getattr(self, name) for name in ("y0", "span", "order", "params", "t0", "names", "vectorized")}
+        return _remake, (self.f, options)
 
     def _signature(self) -> str:
         """How `f` is called, for messages."""
@@ -217,6 +224,16 @@ def parse(
     from odenn.equations import parse_system
 
     return IVP(parse_system(equations, initial=initial, parameters=params), span=span)
+
+
+def _remake_text(text: str, params: dict[str, float], initial: Array, span: tuple[float, float], t0: float) -> IVP:
+    from odenn.equations import parse_system
+
+    return IVP(parse_system(text, parameters=params), y0=initial, span=span, t0=t0)
+
+
+def _remake(f: Any, options: dict[str, Any]) -> IVP:
+    return IVP(f, **options)
 
 
 def _is_system(f: Any) -> TypeGuard[System]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -142,7 +143,9 @@ class Solution:
     @cached_property
     def network(self) -> Module:
         """The solution as a torch.nn.Module from (k,) or (k, 1) to (k, n), all windows included."""
-        return self.outcome.windows.module()
+        # In a thread of its own: transforms of torch.func are a state of the thread, and would wrap the new weights.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            return thread.submit(self.outcome.windows.module).result()
 
     def plot(self, points: int = 1000) -> Figure:
         """Solution, phase portrait (two components) and estimated error, as a matplotlib Figure."""
@@ -206,5 +209,8 @@ class Solution:
         core: Any = torch._C  # pyright: ignore[reportPrivateUsage]
         if not core._functorch.is_functorch_wrapped_tensor(t):
             self._check_times(times.detach().cpu().numpy().astype(float))
-        values = self.network.to(t.device)(times.reshape(-1).to(torch.float64))
+        network = self.network
+        if t.device.type != "cpu":  # not `network.to(...)` always: moving a module inside torch.func is an error
+            network = self.outcome.windows.module().to(t.device)
+        values = network(times.reshape(-1).to(torch.float64))
         return values.T.reshape((self.n, *t.shape))

@@ -64,6 +64,8 @@ def solve(
         )
     tolerance, absolute = _checked_tolerances(rtol, atol, problem.n)
     method = Collocation() if method is None else method
+    if not hasattr(method, "run"):
+        raise TypeError(f"`method` must be a method of odenn, such as odenn.Collocation(), got {method!r}")
     if compile:
         method = replace(method, compile=True)
     outcome = method.run(problem, rtol=tolerance, atol=absolute, progress=progress)

@@ -131,3 +131,15 @@ def test_a_short_pulse_is_seen_where_windows_are_kept_short():
     solution = odenn.solve(problem, rtol=1e-8, method=odenn.Collocation(longest=0.1))
     # The pulse adds its area, 100 * 1e-2 * sqrt(pi), shifted by 2.5e-5 from exp(-(t - 5)) by its own width.
     assert abs(solution(8.0)[0] - np.sqrt(np.pi) * np.exp(-3 + 2.5e-5)) < 1e-8
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-6, 1e-9])
+def test_no_jump_is_passed_unseen(rtol):
+    """Wherever the jump falls, also between the start of a window and its first node, success is true."""
+    for c in np.random.default_rng(1).uniform(0.1, 2.9, 25):
+        problem = odenn.IVP(lambda t, y, c=c: [np.where(t < c, 1.0, -1.0) - y[0]], y0=[1.0], span=(0, 3))
+        solution = odenn.solve(problem, rtol=rtol)
+        t = np.linspace(0, 3, 301)
+        exact = np.where(t < c, 1.0, -1.0 + 2 * np.exp(c - t))
+        assert solution.success
+        assert np.abs(solution(t)[0] - exact).max() <= rtol

@@ -1,5 +1,8 @@
 """The engine: its order, its two iterations, its two ways of running."""
 
+import os
+import signal
+import threading
 from itertools import pairwise
 from typing import Any
 
@@ -7,9 +10,9 @@ import numpy as np
 import pytest
 
 import odenn
+from odenn.layout import Layout
 from odenn.methods.collocation import engine
 from odenn.networks.legendre import tables
-from odenn.layout import Layout
 
 
 def one_window(m: int, h: float, *, stiff: bool = False) -> float:
@@ -27,7 +30,7 @@ def one_window(m: int, h: float, *, stiff: bool = False) -> float:
     z = np.ones(1)
     F = engine.start_slopes(rhs, np.empty(0), 0.0, z, 1, m, counts)
     w = engine.solve_window(
-        rhs, jacobian, np.empty(0), 0.0, h, z, z, F, np.empty((1, 1)), np.ones((1, 1)), stiff,
+        rhs, jacobian, np.empty(0), 0.0, h, z, z, F[:, :1].copy(), F, np.empty((1, 1)), np.ones((1, 1)), stiff,
         T, layout, control, counts,
     )  # fmt: skip
     t = h * T.fine_nodes
@@ -137,3 +140,23 @@ def test_jittable_functions_compile_and_others_say_why_not(compiled: odenn.Collo
     unjittable = odenn.IVP(lambda t, y: [-y[0] if table else 0.0], y0=[1.0], span=(0, 1))
     with pytest.raises(ValueError, match="cannot be compiled by Numba"):
         odenn.solve(unjittable, method=compiled)
+
+
+def test_changed_surroundings_of_a_function_are_compiled_anew(compiled):
+    rate = 2.0
+
+    def decay(t, y):
+        return (-rate * y[0],)
+
+    assert abs(odenn.solve(odenn.IVP(decay, y0=[1], span=(0, 1)), method=compiled)(1.0)[0] - np.exp(-2)) < 1e-6
+    rate = 3.0
+    assert abs(odenn.solve(odenn.IVP(decay, y0=[1], span=(0, 1)), method=compiled)(1.0)[0] - np.exp(-3)) < 1e-6
+
+
+def test_ctrl_c_ends_a_compiled_solve_cleanly(compiled):
+    problem = odenn.parse("y'' = -y; y(0) = 0, y'(0) = 1", span=(0, 1e6))
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        odenn.solve(problem, rtol=1e-9, method=compiled)
+    timer.cancel()

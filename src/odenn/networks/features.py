@@ -130,6 +130,7 @@ def _feature_tables(network: Features) -> tuple[Tables, FeatureUnits]:
         guess=P @ base.guess,
         shorter=P @ base.shorter,
         slope_at_fine=P @ base.slope_at_fine,
+        slope_at_start=P @ base.slope_at_start,
         value_at_fine=P @ base.value_at_fine,
         solver=nothing,
         fine_solver=nothing,

@@ -91,6 +91,7 @@ def tables(m: int, M: int, keep: int) -> Tables:
         fine_integral=np.ascontiguousarray(fine_integral),
         fine_weights=fine_w,
         slope_at_fine=np.ascontiguousarray(w @ features(fine, m).T),
+        slope_at_start=np.ascontiguousarray(w @ features(np.zeros(1), m).T),
         value_at_fine=np.ascontiguousarray(w @ integrated_features(fine, m).T),
         solver=stage_solver(integral),
         fine_solver=stage_solver(fine_integral),

@@ -66,6 +66,7 @@ class Tables(NamedTuple):
     fine_integral: Array  # (M, M)
     fine_weights: Array  # (M, M) slopes at the fine nodes -> Legendre coefficients of the error's slope
     slope_at_fine: Array  # (m, M) slopes at the nodes -> the network's slope at the fine nodes
+    slope_at_start: Array  # (m, 1) slopes at the nodes -> the network's slope at s = 0, which is no node
     value_at_fine: Array  # (m, M) slopes at the nodes -> integral from 0 to the fine nodes
     solver: StageSolver
     fine_solver: StageSolver

@@ -6,6 +6,7 @@ serves every problem from then on; only the right-hand side itself is compiled a
 
 from __future__ import annotations
 
+import inspect
 import math
 import types
 from collections.abc import Callable
@@ -60,7 +61,7 @@ def functions(problem: IVP) -> tuple[Any, Any]:
         return _from_system(problem.system)
     params = tuple((problem.params or {}).items())
     try:
-        return _from_function(problem.f, problem.n, problem.order, params)
+        return _from_function(problem.f, problem.n, problem.order, params, _captured(problem.f))
     except NumbaError as error:
         reason = " ".join(str(error).split())[:400]
         raise ValueError(
@@ -85,8 +86,29 @@ def _from_source(rhs: str, jacobian: str) -> tuple[Any, Any]:
     return compiled_rhs, numba.cfunc(JACOBIAN, error_model="numpy")(namespace["jacobian"])
 
 
+def _captured(f: Callable[..., Any]) -> tuple[Any, ...]:
+    """What f takes from around it, as a key: Numba freezes these values, so that other values need compiling anew."""
+    if not inspect.isfunction(f):
+        return ()
+    variables = inspect.getclosurevars(f)
+    found = sorted({**variables.nonlocals, **variables.globals}.items())
+    return tuple((name, _key(value)) for name, value in found)
+
+
+def _key(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, value.tobytes()
+    if isinstance(value, bool | int | float | complex | str | bytes):
+        return type(value).__name__, value
+    if isinstance(value, tuple | list):
+        return tuple(_key(item) for item in value)
+    return _captured(value) if inspect.isfunction(value) else id(value)
+
+
 @lru_cache(maxsize=256)
-def _from_function(f: Callable[..., Any], n: int, order: int, params: tuple[tuple[str, float], ...]) -> tuple[Any, Any]:
+def _from_function(
+    f: Callable[..., Any], n: int, order: int, params: tuple[tuple[str, float], ...], captured: tuple[Any, ...]
+) -> tuple[Any, Any]:
     """Wrap f(t, y[, dy][, p]), called at one point with y (n,), as C functions; the Jacobian by forward differences."""
     from odenn.calling import parameters_of
 

@@ -7,11 +7,14 @@ state.
 from __future__ import annotations
 
 import math
+from typing import Any
 from typing import cast
 
 import numpy as np
 
-from odenn.networks.tables import Array, ComplexArray, StageSolver
+from odenn.networks.tables import Array, StageSolver
+
+LARGE = 40  # components from which on a factorisation pays
 
 
 def distance(A: Array, B: Array, scale: Array) -> float:
@@ -40,20 +43,31 @@ def row_peaks(Y: Array, peak: Array) -> Array:
     return np.maximum(np.abs(Y).max(axis=1).reshape(-1, 1), peak)
 
 
-def stage_inverses(J: Array, h: float, power: Array, fold: Array, solver: StageSolver) -> ComplexArray:
-    """Inverses (q, n, n) of I - sum_r (h lambda)^power_r J[:, r] fold[r, :], one for every eigenvalue lambda of K.
+def stage_inverses(J: Array, h: float, power: Array, fold: Array, solver: StageSolver) -> Any:
+    """What `solve_stages` needs to solve with I - sum_r (h lambda)^power_r J[:, r] fold[r, :] for every eigenvalue lambda.
 
-    `fold` (N, n) sends the column of a state to the component whose highest derivative drives it.
+    `fold` (N, n) sends the column of a state to the component whose highest derivative drives it. Small systems are
+    inverted, which spares calls; large ones are factorised, which is three times less work.
     """
     hl = h * solver.eigenvalues
     blocks = J * (hl.reshape(-1, 1, 1) ** power)
     if power.size > J.shape[0]:  # else every state is a component, and `fold` is the identity
         blocks = blocks @ fold
-    return cast("ComplexArray", np.linalg.inv(np.eye(J.shape[0]) - blocks))
+    matrices = np.eye(J.shape[0]) - blocks
+    if J.shape[0] < LARGE:
+        return np.linalg.inv(matrices)
+    from scipy.linalg import lu_factor
+
+    return [lu_factor(matrix, overwrite_a=True, check_finite=False) for matrix in matrices]
 
 
-def solve_stages(inverses: ComplexArray, solver: StageSolver, R: Array) -> Array:
+def solve_stages(inverses: Any, solver: StageSolver, R: Array) -> Array:
     """(I - h K x J)^-1 R for all nodes at once, through the eigenvectors of K; R and the result (n, m)."""
     X = (R @ solver.left).T
-    X = (inverses @ X[:, :, None])[:, :, 0]
+    if isinstance(inverses, list):
+        from scipy.linalg import lu_solve
+
+        X = np.array([lu_solve(factors, x, check_finite=False) for factors, x in zip(inverses, X, strict=True)])
+    else:
+        X = (inverses @ X[:, :, None])[:, :, 0]
     return np.ascontiguousarray((X.T @ solver.right).real)

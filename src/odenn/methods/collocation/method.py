@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -85,7 +87,8 @@ class Collocation:
             atol = np.full(problem.n, DEFAULT_ATOL * rtol * _size(problem))
         counts = np.zeros(8, dtype=np.int64)
         fraction = LOCAL
-        legs: list[_Leg] = []
+        best: list[_Leg] = []
+        spent = False
         attempts = 0
         with np.errstate(all="ignore"):
             while attempts < ATTEMPTS:
@@ -94,12 +97,14 @@ class Collocation:
                     _march(self, problem, machine, end, rtol, atol, fraction, counts, clock, progress)
                     for end in _ends(problem)
                 ]
+                best = _better(best, legs)
                 worst = max(leg.state.worst for leg in legs)
                 finest = fraction * rtol <= FINEST
-                if worst <= MARGIN or finest or any(leg.reason == BUDGET for leg in legs):
+                spent = any(leg.reason == BUDGET for leg in legs)
+                if worst <= MARGIN or finest or spent:
                     break
                 fraction *= max(0.3 * MARGIN / worst, 1e-5)
-            return _outcome(self, problem, atol, legs, attempts, counts, time.perf_counter() - clock)
+            return _outcome(self, problem, atol, best, spent, attempts, counts, time.perf_counter() - clock)
 
 
 BUDGET = 4  # beside the engine's own reasons
@@ -125,6 +130,15 @@ class _Leg:
     state: State
 
 
+def _better(best: list[_Leg], legs: list[_Leg]) -> list[_Leg]:
+    """The new attempt, unless the budget ended it before it came as far as an earlier one."""
+    out_of_budget = any(leg.reason == BUDGET for leg in legs)
+    reach = [
+        sum(abs(leg.state.t - float(leg.store.start[0])) for leg in attempt if leg.filled) for attempt in (best, legs)
+    ]
+    return best if best and out_of_budget and reach[0] > reach[1] else legs
+
+
 def _plain(problem: IVP) -> _Machine:
     return _Machine(engine.march, problem.fill, problem.fill_jacobian, problem.parameters, CHUNK)
 
@@ -133,7 +147,29 @@ def _compiled(problem: IVP) -> _Machine:
     from odenn.methods.collocation import compiled
 
     rhs, jacobian = compiled.functions(problem)
-    return _Machine(compiled.march(), rhs, jacobian, problem.parameters, COMPILED_CHUNK)
+    return _Machine(_undisturbed(compiled.march()), rhs, jacobian, problem.parameters, COMPILED_CHUNK)
+
+
+def _undisturbed(march: Callable[..., Any]) -> Callable[..., Any]:
+    """The compiled march with Ctrl-C held back until it returns, chunk by chunk.
+
+    Numba makes the named tuples that come back by calling Python; an exception in the midst of that ends the process.
+    """
+
+    def call(*arguments: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+            return march(*arguments)  # signals are handled by the main thread only
+        received: list[int] = []
+        before = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
+        try:
+            result = march(*arguments)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if received:
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    return call
 
 
 def _ends(problem: IVP) -> list[float]:
@@ -217,7 +253,7 @@ def _march(
 
 
 def _outcome(
-    method: Collocation, problem: IVP, atol: Array, legs: list[_Leg], attempts: int,
+    method: Collocation, problem: IVP, atol: Array, legs: list[_Leg], spent: bool, attempts: int,
     counts: NDArray[np.int64], seconds: float,
 ) -> Outcome:  # fmt: skip
     """Join the marches, in the order of time, and say how they ended."""
@@ -227,7 +263,7 @@ def _outcome(
     joined = Store(*(array[order] for array in joined))
     units = method.network.hidden(joined.weights.shape[2])
     error_units = LegendreUnits(joined.error_weights.shape[2])
-    status, message = _verdict(method, problem, legs)
+    status, message = _verdict(method, problem, legs, spent=spent)
     points = [float(problem.t0 or 0.0), *(leg.state.t for leg in legs)]
     return Outcome(
         windows=Windows(joined.start, joined.length, joined.value, joined.weights, units),
@@ -265,7 +301,7 @@ def _rounding(store: Store, t0: float) -> Array:
     return rounding
 
 
-def _verdict(method: Collocation, problem: IVP, legs: list[_Leg]) -> tuple[Status, str]:
+def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: bool) -> tuple[Status, str]:
     worst = max(leg.state.worst for leg in legs)
     for leg in legs:
         at = f"at {problem.independent} = {leg.state.t:.10g}"
@@ -278,6 +314,8 @@ def _verdict(method: Collocation, problem: IVP, legs: list[_Leg]) -> tuple[Statu
             return status, f"{status.value} {at}"
         if leg.reason == engine.TOO_FAR and _is_blowing_up(problem, leg.state):
             return Status.BLOW_UP, f"{Status.BLOW_UP.value} shortly after {at[3:]}"
+        if spent and worst > 1.0:
+            return Status.BUDGET, f"{Status.BUDGET.value}: it allowed no tighter attempt than the one that ended {at}"
     if worst <= 1.0:
         return Status.SUCCESS, f"{Status.SUCCESS.value} (at most {worst:.2g} times it)"
     return Status.PRECISION, f"{Status.PRECISION.value}: the estimated error is {worst:.2g} times what was asked"
