@@ -57,7 +57,7 @@ def common(
 
 
 @app.command(no_args_is_help=True)
-def solve(  # noqa: PLR0917 - typer calls it, by keyword
+def solve(
     equations: options.Equations,
     span: options.Span,
     initial: options.Initial = None,

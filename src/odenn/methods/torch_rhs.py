@@ -14,8 +14,8 @@ from odenn.calling import parameters_of
 from odenn.problem import IVP
 
 REMEDY = (
-    "training needs a right-hand side that torch can differentiate: write it with plain arithmetic, with torch functions "
-    "(torch.sin instead of np.sin or math.sin), or as text (odenn.parse), which needs no rewriting"
+    "training needs a right-hand side that torch can differentiate: write it with plain arithmetic, with torch "
+    "functions (torch.sin instead of np.sin or math.sin), or as text (odenn.parse), which needs no rewriting"
 )
 
 
@@ -36,7 +36,9 @@ class TorchRhs:
             states = Z.detach().requires_grad_()
             rows = self._tensors(t, states)
             slopes = [
-                torch.autograd.grad(row.sum(), states, retain_graph=True, allow_unused=True)[0] if row.requires_grad else None
+                torch.autograd.grad(row.sum(), states, retain_graph=True, allow_unused=True)[0]
+                if row.requires_grad
+                else None
                 for row in rows
             ]
         J = torch.stack([torch.zeros_like(Z) if slope is None else slope for slope in slopes])
@@ -47,6 +49,14 @@ class TorchRhs:
         if self.n == 1 and not isinstance(rows, list | tuple) and (not isinstance(rows, Tensor) or rows.ndim < 2):
             rows = [rows]
         return [_row(rows[i], t) for i in range(self.n)]
+
+
+def first_order(problem: IVP, t: Array | float, Z: Array) -> Array:
+    """As `IVP.first_order`, with arrays of its own: torch warns of the read-only ones that broadcasting makes."""
+    shape = np.shape(Z)
+    states = Z.reshape(shape[0], -1)
+    slopes = problem.rhs(np.full(states.shape[1], t), states)
+    return np.concatenate((slopes, states))[problem.layout.source].reshape(shape)
 
 
 def torch_rhs(problem: IVP) -> TorchRhs:

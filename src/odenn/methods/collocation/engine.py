@@ -257,13 +257,13 @@ def growth(error: float, order: float) -> float:
 
 
 def solve_window(
-    rhs: Rhs, jacobian: Jacobian, p: Array, t: float, h: float, z: Array, second: Array, edge: Array, F: Array, J: Array,
-    peak: Array, stiff: bool, tables: Tables, layout: Layout, control: Control, counts: NDArray[np.int64],
+    rhs: Rhs, jacobian: Jacobian, p: Array, t: float, h: float, z: Array, second: Array, edge: Array, F: Array,
+    J: Array, peak: Array, stiff: bool, tables: Tables, layout: Layout, control: Control, counts: NDArray[np.int64],
 ) -> Window:  # fmt: skip
     """Solve the window [t, t + h], h of either sign, from the guess F; fills J where stiff.
 
-    The network is solved from z, where the slopes are `edge` (n, 1). The second solution is solved from `second`, at finer nodes; first, though, its first
-    iterate starts from z, where it says what error the window itself made.
+    The network is solved from z, where the slopes are `edge` (n, 1). The second solution is solved from `second`, at
+    finer nodes; first, though, its first iterate starts from z, where it says what error the window itself made.
     """
     n, N = layout.n, layout.source.size
     M = tables.fine_nodes.size
@@ -424,10 +424,8 @@ def march(
         hs = following - t
         tables = implicit if pace.stiff else explicit
         m = tables.nodes.size
-        if slopes.shape[1] > 0:
-            edge = np.ascontiguousarray(slopes[:, -1:])
-        else:
-            edge = start_slopes(rhs, p, t, z, n, 1, counts)
+        known = slopes.shape[1] > 0
+        edge = np.ascontiguousarray(slopes[:, -1:]) if known else start_slopes(rhs, p, t, z, n, 1, counts)
         if trial.shape[1] == m:
             F = np.dot(trial, tables.shorter[shrink])
         elif slopes.shape[1] == m:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from typing import Any
-from typing import cast
 
 import numpy as np
 
@@ -44,7 +43,7 @@ def row_peaks(Y: Array, peak: Array) -> Array:
 
 
 def stage_inverses(J: Array, h: float, power: Array, fold: Array, solver: StageSolver) -> Any:
-    """What `solve_stages` needs to solve with I - sum_r (h lambda)^power_r J[:, r] fold[r, :] for every eigenvalue lambda.
+    """What `solve_stages` needs to solve with I - sum_r (h lambda)^power_r J[:, r] fold[r, :], for every eigenvalue.
 
     `fold` (N, n) sends the column of a state to the component whose highest derivative drives it. Small systems are
     inverted, which spares calls; large ones are factorised, which is three times less work.
