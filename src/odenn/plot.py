@@ -30,7 +30,7 @@ SIZES_DIFFER = 100.0
 PEAKED = 1e3  # largest over typical value: from here on a linear axis shows a line along zero and a spike
 SPIKED = 1e8  # the same for what changes sign: logarithms on both sides of zero are hard to read, spikes are not
 FIRST_WINDOW = 1e-4  # of the span: a shorter one is a fast transient ...
-CROWDED = 0.5  # ... and it is what the picture is about if so many of the windows lie in the span's first hundredth
+CROWDED = 0.4  # ... and it is what the picture is about if so many of the windows lie in the span's first hundredth
 MOST_POINTS = 20_000
 
 

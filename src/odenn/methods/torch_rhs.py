@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from odenn.calling import parameters_of
+from odenn.networks.tables import Array
 from odenn.problem import IVP
 
 REMEDY = (
