@@ -23,13 +23,35 @@ from odenn.status import Status as Status
 if TYPE_CHECKING:
     from odenn import scipy as scipy
     from odenn import zoo as zoo
+    from odenn.derivatives import derivative as derivative
     from odenn.equations import EquationError as EquationError
+    from odenn.methods.data import CSV as CSV
+    from odenn.methods.data import RK4 as RK4
+    from odenn.methods.data import Euler as Euler
+    from odenn.methods.data import Reference as Reference
+    from odenn.methods.data import Samples as Samples
+    from odenn.methods.data_fit import DataFit as DataFit
+    from odenn.methods.residual import Residual as Residual
+    from odenn.networks.mlp import MLP as MLP
+    from odenn.optimise.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
+    from odenn.optimise.torch_optimiser import TorchOptimiser as TorchOptimiser
     from odenn.storage import StorageError as StorageError
     from odenn.storage import load as load
 
 # Names whose modules bring heavy libraries, and modules of odenn: opened when first asked for, so that `import odenn`
 # stays light.
 _LATER = {
+    "MLP": "odenn.networks.mlp",
+    "derivative": "odenn.derivatives",
+    "Residual": "odenn.methods.residual",
+    "DataFit": "odenn.methods.data_fit",
+    "Euler": "odenn.methods.data",
+    "RK4": "odenn.methods.data",
+    "Reference": "odenn.methods.data",
+    "Samples": "odenn.methods.data",
+    "CSV": "odenn.methods.data",
+    "LevenbergMarquardt": "odenn.optimise.levenberg_marquardt",
+    "TorchOptimiser": "odenn.optimise.torch_optimiser",
     "scipy": "",
     "zoo": "",
     "EquationError": "odenn.equations",

@@ -97,6 +97,11 @@ def load(path: str | PathLike[str]) -> Solution:
 def _content(solution: Solution) -> tuple[dict[str, Any], dict[str, Array]]:
     """What JSON holds, and what tensors hold."""
     outcome = solution.outcome
+    if not isinstance(outcome.windows, Windows):
+        raise StorageError(
+            "only solutions of Collocation can be saved so far: keep a trained network by "
+            "torch.save(solution.network.state_dict(), ...), its values by solution.to_csv(...)"
+        )
     arrays: dict[str, Array] = {"floor": outcome.floor, "atol": outcome.atol}
     content = {
         "odenn": __version__,

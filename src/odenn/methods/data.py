@@ -1,0 +1,270 @@
+"""Where the trajectory comes from that a network is fitted to, and how good it is itself."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from os import PathLike, fspath
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from odenn.methods.collocation import Collocation
+from odenn.methods.torch_rhs import first_order
+from odenn.networks.tables import Array
+from odenn.problem import IVP
+
+FEWEST = 4  # samples
+MOST_STEPS = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trajectory:
+    """Values at times, in the order of time."""
+
+    t: Array  # (k,)
+    y: Array  # (n, k)
+    dy: Array | None = None  # (n, k) first derivatives, where known
+    error: Array | None = None  # (n, k) estimated error of y, where known
+
+
+class Source(Protocol):
+    """Something that supplies a trajectory for a problem."""
+
+    def trajectory(self, problem: IVP) -> Trajectory: ...
+
+
+@dataclass(frozen=True)
+class Euler:
+    """Explicit Euler's method with a fixed step, its error estimated by halving the step."""
+
+    step: float
+
+    def __post_init__(self) -> None:
+        _check_step(self.step)
+
+    def trajectory(self, problem: IVP) -> Trajectory:
+        return _stepped(problem, self.step, _euler_step, order=1)
+
+
+@dataclass(frozen=True)
+class RK4:
+    """The classical Runge-Kutta method of order 4 with a fixed step, its error estimated by halving the step."""
+
+    step: float
+
+    def __post_init__(self) -> None:
+        _check_step(self.step)
+
+    def trajectory(self, problem: IVP) -> Trajectory:
+        return _stepped(problem, self.step, _rk4_step, order=4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """The collocation solution, with its own error estimate, at `points` times."""
+
+    rtol: float = 1e-11
+    points: int = 401
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rtol < 1:
+            raise ValueError(f"`rtol` must lie between 0 and 1, got {self.rtol!r}")
+        if not (isinstance(self.points, int) and self.points >= FEWEST):
+            raise ValueError(f"`points` must be a whole number, {FEWEST} or more, got {self.points!r}")
+
+    def trajectory(self, problem: IVP) -> Trajectory:
+        outcome = Collocation().run(problem, rtol=self.rtol, atol=None)
+        t = np.linspace(*outcome.reached, self.points)
+        return Trajectory(
+            t=t,
+            y=outcome.windows.derivative(t, 0),
+            dy=outcome.windows.derivative(t, 1),
+            error=np.abs(outcome.errors.derivative(t, 0)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Measured or computed values.
+
+    Parameters
+    ----------
+    t
+        Times (k,), increasing.
+    y
+        Values (n, k); (k,) for one component.
+    dy
+        First derivatives, of the same shape, where they are known.
+
+    Raises
+    ------
+    ValueError
+        For too few samples, times that are not increasing, values that are not finite, shapes that do not match.
+    """
+
+    t: ArrayLike
+    y: ArrayLike
+    dy: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        t, y = _numbers(self.t, "t").reshape(-1), _rows(self.y, "y")
+        if t.size < FEWEST:
+            raise ValueError(f"`t` has {t.size} samples: at least {FEWEST} are needed to see a curve between them")
+        steps = np.diff(t)
+        if (steps == 0).any():
+            raise ValueError(
+                f"`t` contains {t[np.flatnonzero(steps == 0)[0]]:g} twice: keep one of them, or their mean"
+            )
+        if (steps < 0).any():
+            raise ValueError("`t` must increase: sort the samples by time (np.argsort(t), for t and y alike)")
+        if y.shape[1] != t.size:
+            turned = " (did you mean its transpose?)" if y.shape[0] == t.size else ""
+            raise ValueError(f"`y` has shape {y.shape}, but there are {t.size} times: it must be (n, {t.size}){turned}")
+        object.__setattr__(self, "t", t)
+        object.__setattr__(self, "y", y)
+        if self.dy is not None:
+            dy = _rows(self.dy, "dy")
+            if dy.shape != y.shape:
+                raise ValueError(f"`dy` has shape {dy.shape}, `y` {y.shape}: they must match")
+            object.__setattr__(self, "dy", dy)
+
+    def trajectory(self, problem: IVP) -> Trajectory:
+        t, y = np.asarray(self.t, dtype=float), np.asarray(self.y, dtype=float)
+        if y.shape[0] != problem.n:
+            raise ValueError(
+                f"the data have {y.shape[0]} component(s), the problem has {problem.n} ({', '.join(problem.names)})"
+            )
+        lo, hi = sorted(problem.span or (t[0], t[-1]))
+        if t[0] < lo or t[-1] > hi:
+            raise ValueError(f"the data cover times from {t[0]:g} to {t[-1]:g}, outside the span from {lo:g} to {hi:g}")
+        return Trajectory(t=t, y=y, dy=None if self.dy is None else np.asarray(self.dy, dtype=float))
+
+
+@dataclass(frozen=True)
+class CSV:
+    """A table with a header: first column the time, others named as the components; a column dNAME holds derivatives.
+
+    Columns with other names are not read.
+    """
+
+    path: str | PathLike[str]
+
+    def trajectory(self, problem: IVP) -> Trajectory:
+        with open(self.path, newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+        if len(rows) < 2:
+            raise ValueError(f"{fspath(self.path)!r} has no rows below its header")
+        header = [name.strip() for name in rows[0]]
+        missing = [name for name in problem.names if name not in header[1:]]
+        if missing:
+            raise ValueError(
+                f"{fspath(self.path)!r} has no column {missing[0]!r}: its header must be the time and "
+                f"{', '.join(problem.names)}, got {', '.join(header)}"
+            )
+        columns = {
+            name: self._column(rows, k, name) for k, name in enumerate(header) if k == 0 or _wanted(name, problem)
+        }
+        y = np.stack([columns[name] for name in problem.names])
+        slopes = [columns.get(f"d{name}") for name in problem.names]
+        dy = None if any(slope is None for slope in slopes) else np.stack(slopes)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return Samples(columns[header[0]], y, dy).trajectory(problem)
+
+    def _column(self, rows: list[list[str]], k: int, name: str) -> Array:
+        values: list[float] = []
+        for number, row in enumerate(rows[1:], 2):
+            try:
+                values.append(float(row[k]))
+            except (ValueError, IndexError):
+                found = repr(row[k]) if k < len(row) else "nothing"
+                raise ValueError(
+                    f"{fspath(self.path)!r}, line {number}: column {name!r} holds {found}, expected a number"
+                ) from None
+        return np.array(values)
+
+
+def _wanted(name: str, problem: IVP) -> bool:
+    return name in problem.names or name.removeprefix("d") in problem.names
+
+
+Step = Callable[[IVP, float, Array, float], Array]
+
+
+def _euler_step(problem: IVP, t: float, z: Array, h: float) -> Array:
+    return z + h * first_order(problem, t, z)
+
+
+def _rk4_step(problem: IVP, t: float, z: Array, h: float) -> Array:
+    k1 = first_order(problem, t, z)
+    k2 = first_order(problem, t + h / 2, z + h / 2 * k1)
+    k3 = first_order(problem, t + h / 2, z + h / 2 * k2)
+    k4 = first_order(problem, t + h, z + h * k3)
+    return z + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
+def _stepped(problem: IVP, step: float, method: Step, order: int) -> Trajectory:
+    """Steps from t0 to both ends; the error from half the step: |y_h - y_{h/2}| 2^p / (2^p - 1)."""
+    assert problem.span is not None
+    t0 = float(problem.t0 or 0.0)
+    times, states, errors = [np.array([t0])], [problem.initial[:, None]], [np.zeros((problem.initial.size, 1))]
+    for end in problem.span:
+        if end == t0:
+            continue
+        steps = math.ceil(abs(end - t0) / step * (1 - 1e-12))
+        if steps > MOST_STEPS:
+            raise ValueError(f"`step` = {step:g} takes {steps} steps over the span: at most {MOST_STEPS} are made")
+        coarse = _steps(problem, method, t0, end, steps)
+        fine = _steps(problem, method, t0, end, 2 * steps)[:, ::2]
+        if not (np.isfinite(coarse).all() and np.isfinite(fine).all()):
+            raise ValueError(f"the data grow without bound at a step of {step:g}: use a smaller step, or Reference()")
+        t = t0 + (end - t0) * np.arange(1, steps + 1) / steps
+        times.append(t)
+        states.append(coarse[:, 1:])
+        errors.append(np.abs(coarse - fine)[:, 1:] * (2**order / (2**order - 1)))
+    t, Z, error = np.concatenate(times), np.concatenate(states, axis=1), np.concatenate(errors, axis=1)
+    sort = np.argsort(t)
+    t, Z, error = t[sort], Z[:, sort], error[:, sort]
+    with np.errstate(all="ignore"):
+        slopes = first_order(problem, t, Z)[: problem.n]
+    return Trajectory(t=t, y=Z[: problem.n], dy=slopes, error=error[: problem.n])
+
+
+def _steps(problem: IVP, method: Step, t0: float, end: float, steps: int) -> Array:
+    h = (end - t0) / steps
+    Z = np.empty((problem.initial.size, steps + 1))
+    Z[:, 0] = z = problem.initial
+    with np.errstate(all="ignore"):
+        for k in range(steps):
+            Z[:, k + 1] = z = method(problem, t0 + k * h, z, h)
+    return Z
+
+
+def _check_step(step: Any) -> None:
+    if not (isinstance(step, int | float) and 0 < step < math.inf):
+        raise ValueError(f"`step` must be a positive number, got {step!r}")
+
+
+def _numbers(values: ArrayLike, name: str) -> Array:
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"`{name}` must be numbers in rows of equal length, got {values!r}") from None
+    bad = int((~np.isfinite(array)).sum())
+    if bad:
+        raise ValueError(
+            f"`{name}` contains {bad} value(s) that are not finite (NaN or infinite): remove these samples"
+        )
+    return array
+
+
+def _rows(values: ArrayLike, name: str) -> Array:
+    array = _numbers(values, name)
+    return array.reshape(1, -1) if array.ndim == 1 else array
+
+
+def without_slopes(trajectory: Trajectory) -> Trajectory:
+    """The same with positions only."""
+    return replace(trajectory, dy=None)

@@ -1,0 +1,405 @@
+"""DataFit: train a network on a trajectory, and say which of the two limits the result, the data or the fit."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from odenn.certificate import Certificate, certify
+from odenn.methods.data import CSV, FEWEST, RK4, Euler, Reference, Samples, Source, Trajectory
+from odenn.methods.outcome import Outcome, Progress, Stats
+from odenn.methods.trained import Piece, Stage, TrainedNetworks, TrainingOutcome
+from odenn.monitor import Diagnosis, Evidence, diagnose
+from odenn.networks.activations import product
+from odenn.networks.mlp import MLP, Trainable, trainable
+from odenn.networks.tables import Array
+from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
+from odenn.optimise.objective import Record
+from odenn.optimise.torch_optimiser import TorchOptimiser
+from odenn.problem import IVP
+from odenn.status import Status
+from odenn.trial import InitialTrial, scaled_time
+
+Indices = NDArray[np.intp]
+
+AIM = 0.05  # of rtol: the largest misfit in a window, relative to the component's size
+FEW, MANY = 48, 192  # samples of a window that take part in Levenberg-Marquardt, at first and at most; the others check
+SHORTEST = 12  # samples in a window that is not split further
+# Between its samples a kinked network runs wild over distances that a smooth one bridges, and more iterations, shorter
+# windows or a finer goal do not change that: it gets all samples it can take, and a goal that it can reach.
+KINKED_SHORTEST, KINKED_GOAL = 60, 2e-5
+CHECKED = 400  # samples of a window that check the fit
+TRIES = 5  # halvings of one window
+MET = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFit:
+    """Fit networks to data, window by window in time; the equation only judges the result.
+
+    Parameters
+    ----------
+    network
+        `MLP(hidden, activation)`, or any torch.nn.Module from (k, 1) to (k, n).
+    data
+        `Euler(step)`, `RK4(step)`, `Reference()`, `Samples(t, y, dy)` or `CSV(path)`.
+    slopes
+        Fit the derivatives as well, where the data have them.
+    windows
+        "auto" halves a window until its misfit is small; a number divides the span evenly.
+    validation
+        Fraction of the samples of every window that is kept out of training and checks it.
+    batch
+        Samples per step of a first-order optimiser; None takes all.
+    optimizer
+        `LevenbergMarquardt()` or `TorchOptimiser(name="Adam", ...)`.
+    seed
+        Of the generator that draws weights and batches.
+    max_seconds
+        Budget.
+
+    Examples
+    --------
+    >>> DataFit(network=MLP([32] * 5, "elu"), data=Euler(0.01)).validation
+    0.2
+    """
+
+    network: MLP | torch.nn.Module = field(default_factory=MLP)
+    data: Euler | RK4 | Reference | Samples | CSV = field(default_factory=Reference)
+    slopes: bool = False
+    windows: str | int = "auto"
+    validation: float = 0.2
+    batch: int | None = None
+    optimizer: LevenbergMarquardt | TorchOptimiser = field(default_factory=LevenbergMarquardt)
+    seed: int = 0
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, MLP | torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"`network` must be odenn.MLP(...) or a torch.nn.Module, got {self.network!r}")
+        if not isinstance(self.data, Euler | RK4 | Reference | Samples | CSV):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"`data` must be Euler, RK4, Reference, Samples or CSV, got {self.data!r}")
+        if not isinstance(self.optimizer, LevenbergMarquardt | TorchOptimiser):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"`optimizer` must be LevenbergMarquardt() or TorchOptimiser(...), got {self.optimizer!r}")
+        if not (self.windows == "auto" or (isinstance(self.windows, int) and self.windows >= 1)):
+            raise ValueError(f'`windows` must be "auto" or a positive whole number, got {self.windows!r}')
+        if not 0 <= self.validation <= 0.8:
+            raise ValueError(f"`validation` must lie between 0 and 0.8, got {self.validation!r}")
+        if self.batch is not None and not (isinstance(self.batch, int) and self.batch >= 1):
+            raise ValueError(f"`batch` must be a positive whole number or None, got {self.batch!r}")
+        if self.batch is not None and isinstance(self.optimizer, LevenbergMarquardt):
+            raise ValueError(
+                "`batch` needs a first-order optimizer, such as TorchOptimiser(): LevenbergMarquardt takes all samples"
+            )
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ValueError(f"`max_seconds` must be positive or None, got {self.max_seconds!r}")
+
+    def run(self, problem: IVP, *, rtol: float, atol: Array | None, progress: Progress | None = None) -> Outcome:
+        """Fit the data of `problem`; the contract on the global error is judged by the certificate."""
+        clock = time.perf_counter()
+        source: Source = self.data
+        trajectory = source.trajectory(problem)
+        if self.slopes and trajectory.dy is None:
+            raise ValueError("`slopes=True` needs data with derivatives: give `dy`, or leave it out")
+        if atol is None:
+            atol = np.full(problem.n, 1e-6 * rtol * max(float(np.abs(problem.initial[: problem.n]).max()), 1e-300))
+        deadline = math.inf if self.max_seconds is None else clock + self.max_seconds
+        march = _March(self, problem, trajectory, trainable(self.network, problem.n), rtol, deadline, progress)
+        stopped = ""
+        try:
+            march.run()
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+        if march.late:
+            stopped = Status.BUDGET.value
+        trained = TrainedNetworks.of(march.pieces, problem.n)
+        certificate = certify(problem, trained, rtol=rtol, atol=atol)
+        return _outcome(
+            self, problem, trajectory, trained, certificate, march, atol, stopped, time.perf_counter() - clock
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class DataObjective:
+    """r = (y(t) - data) / size at samples, and length (y'(t) - data') / size where slopes are fitted."""
+
+    piece: Piece
+    network: Trainable
+    scale: Tensor  # (n,)
+    size: Tensor  # (k, n) of the solution so far
+    x: Tensor  # (k,)
+    y: Tensor  # (k, n)
+    dy: Tensor | None  # (k, n) by x
+
+    @property
+    def blocks(self) -> int:
+        return self.y.shape[1] * (self.order + 1)
+
+    @property
+    def order(self) -> int:
+        return 0 if self.dy is None else 1
+
+    @cached_property
+    def base(self) -> list[Tensor]:
+        return self.piece.series(self.x, self.order + 1)
+
+    @cached_property
+    def gain(self) -> list[Tensor]:
+        return [self.scale * part for part in self.piece.trial.factor(self.x, self.order + 1)]
+
+    def residual(self, w: Tensor) -> Tensor:
+        return self._residual(self.network.series(w, self.x, self.order))
+
+    def linearise(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        N, pullback = self.network.linearise(w, self.x, self.order)
+        n, C = self.y.shape[1], self.order + 1
+        rows: list[Tensor] = []
+        for level in range(C):  # residuals of this level; seeds on the network's coefficients c <= level
+            for i in range(n):
+                seed = torch.zeros(1, C, self.x.numel(), n, dtype=self.y.dtype)
+                for c in range(level + 1):
+                    seed[0, c, :, i] = self.gain[level - c][:, i] / self.size[:, i]
+                rows.append(pullback(seed))
+        return self._residual(N), torch.cat(rows)
+
+    def _residual(self, N: Tensor) -> Tensor:
+        added = product(self.gain, list(N.unbind(0)))
+        parts = [(self.base[0] + added[0] - self.y) / self.size]
+        if self.dy is not None:
+            parts.append((self.base[1] + added[1] - self.dy) / self.size)
+        return torch.cat([part.T.reshape(-1) for part in parts])
+
+
+class _Batches:
+    """The objective on random samples, drawn anew at every evaluation."""
+
+    def __init__(self, objective: DataObjective, batch: int, generator: torch.Generator) -> None:
+        self.objective, self.batch, self.generator = objective, batch, generator
+        self.blocks = objective.blocks
+
+    def residual(self, w: Tensor) -> Tensor:
+        return self._drawn().residual(w)
+
+    def linearise(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        return self._drawn().linearise(w)
+
+    def _drawn(self) -> DataObjective:
+        ob = self.objective
+        picked = torch.randperm(ob.x.numel(), generator=self.generator)[: self.batch]
+        return replace(
+            ob, x=ob.x[picked], y=ob.y[picked], size=ob.size[picked], dy=None if ob.dy is None else ob.dy[picked]
+        )
+
+
+class _March:
+    """Windows from t0 to both ends of the data."""
+
+    def __init__(
+        self, method: DataFit, problem: IVP, data: Trajectory, network: Trainable, rtol: float, deadline: float,
+        progress: Progress | None,
+    ) -> None:  # fmt: skip
+        self.method, self.problem, self.data, self.network = method, problem, data, network
+        kinked = getattr(method.network, "smooth", None) is not None
+        self.goal = max(AIM * rtol, KINKED_GOAL) if kinked else AIM * rtol
+        self.few = MANY if kinked else FEW
+        self.shortest = KINKED_SHORTEST if kinked else SHORTEST
+        self.deadline, self.progress = deadline, progress
+        self.size = _running_size(problem, data)
+        self.pieces: list[Piece] = []
+        self.history: list[Record] = []
+        self.iterations = self.rejected = 0
+        self.misfit: float = 0.0  # largest |network - data| / size so far
+        self.late = False
+        self.generator = torch.Generator().manual_seed(method.seed)
+        self.reached = [float(problem.t0 or 0.0)]
+
+    def run(self) -> None:
+        t0 = float(self.problem.t0 or 0.0)
+        for end in self._ends(t0):
+            t, levels = t0, self._initial_rows()
+            h = (end - t0) if self.method.windows == "auto" else (end - t0) / int(self.method.windows)
+            while abs(end - t) > 1e-12 * abs(end - t0) and not self.late:
+                if abs(t + h - end) < 0.3 * abs(h) or abs(h) > abs(end - t):
+                    h = end - t
+                t, levels, h = self._window(t, h, levels)
+                if self.progress is not None:
+                    self.progress(abs(t - t0) / abs(end - t0))
+            self.reached.append(t)
+
+    def _ends(self, t0: float) -> list[float]:
+        """The data's ends; the initial values must lie between or at them."""
+        first, last = float(self.data.t[0]), float(self.data.t[-1])
+        return [end for end in (last, first) if (end - t0) * (1 if end == last else -1) > 0]
+
+    def _initial_rows(self) -> tuple[tuple[float, ...], ...]:
+        offsets, orders, z = self.problem.layout.offsets, self.problem.orders, self.problem.initial
+        return tuple(
+            tuple(float(z[int(offsets[level]) + sum(k > level for k in orders[:i])]) for level in range(order))
+            for i, order in enumerate(orders)
+        )
+
+    def _window(
+        self, t: float, h: float, values: tuple[tuple[float, ...], ...]
+    ) -> tuple[float, tuple[tuple[float, ...], ...], float]:
+        """Fit one window, halved as often as it takes; where it ends, its values there, and the next length."""
+        for attempt in range(TRIES + 1):
+            samples = self._samples(t, h)
+            few = self.few
+            piece, misfit, iterations = self._fit(t, h, values, samples, few)
+            while (
+                self.method.optimizer.paired
+                and few < MANY
+                and few < samples.size
+                and misfit > self.goal
+                and self.history[-1].loss < (0.3 * misfit) ** 2
+            ):
+                few *= 2  # better at its own samples than between them
+                piece, misfit, iterations = self._fit(t, h, values, samples, few)
+            last = (
+                attempt == TRIES
+                or samples.size < 2 * self.shortest
+                or self.method.windows != "auto"
+                or not self.method.optimizer.paired
+            )
+            self.late = time.perf_counter() > self.deadline
+            if misfit <= self.goal or last or self.late:
+                break
+            self.rejected += 1
+            h *= 0.5
+        self.pieces.append(piece)  # pyright: ignore[reportPossiblyUnboundVariable]
+        self.misfit = max(self.misfit, misfit)  # pyright: ignore[reportPossiblyUnboundVariable]
+        end = piece.levels(np.array([t + h]), 0)[0][:, 0]  # pyright: ignore[reportPossiblyUnboundVariable]
+        easy = iterations <= 12 and self.method.windows == "auto"  # pyright: ignore[reportPossiblyUnboundVariable]
+        return t + h, tuple((float(value),) for value in end), h * (1.5 if easy else 1.0)
+
+    def _samples(self, t: float, h: float) -> Indices:
+        """Indices of the samples in the window."""
+        lo, hi = min(t, t + h), max(t, t + h)
+        return np.flatnonzero((self.data.t >= lo - 1e-12 * abs(h)) & (self.data.t <= hi + 1e-12 * abs(h)))
+
+    def _fit(
+        self, t: float, h: float, values: tuple[tuple[float, ...], ...], samples: Indices, few: int
+    ) -> tuple[Piece, float, int]:
+        method, data = self.method, self.data
+        training, check = _split(samples, method, few)
+        Y = data.y[:, samples] if samples.size else data.y[:, :1]
+        start = np.array([row[0] for row in values])
+        moved = np.abs(Y - start[:, None]).max(axis=1)
+        size = self.size[:, samples].max(axis=1) if samples.size else self.size.max(axis=1)
+        scale = torch.tensor(np.maximum(moved, 1e-3 * size))
+        trial = InitialTrial(start=t, length=h, values=values, scale=scale)
+        piece = Piece(trial, ())
+        x = scaled_time(trial, torch.tensor(data.t[training]))
+        objective = DataObjective(
+            piece=piece, network=self.network, scale=scale, size=torch.tensor(self.size[:, training].T.copy()), x=x,
+            y=torch.tensor(data.y[:, training].T.copy()),
+            dy=torch.tensor(data.dy[:, training].T * (h / 2)) if method.slopes and data.dy is not None else None,
+        )  # fmt: skip
+        w = self.network.start(self.generator, paired=method.optimizer.paired)
+        late: Callable[[Record], bool] = lambda _: time.perf_counter() > self.deadline  # noqa: E731
+        target = _Batches(objective, method.batch, self.generator) if method.batch is not None else objective
+        fit = method.optimizer.minimise(target, w, goal=0.5 * self.goal, watch=late)
+        self.history.extend(fit.history)
+        self.iterations += fit.iterations
+        piece = Piece(trial, (Stage(self.network, fit.w, scale),))
+        checked = np.union1d(training, check)[:: max(1, (training.size + check.size) // CHECKED)]
+        misfit = np.abs(piece.levels(data.t[checked], 0)[0] - data.y[:, checked]) / self.size[:, checked]
+        return piece, float(np.nan_to_num(misfit, nan=np.inf).max(initial=0.0)), fit.iterations
+
+
+def _running_size(problem: IVP, data: Trajectory) -> Array:
+    """(n, k): the largest value of each component between the initial point and each sample, as in the contract."""
+    t0 = float(problem.t0 or 0.0)
+    size = np.empty_like(data.y)
+    for side in (data.t >= t0, data.t < t0):
+        order = np.flatnonzero(side)[np.argsort(np.abs(data.t[side] - t0))]
+        size[:, order] = np.maximum.accumulate(np.abs(data.y[:, order]), axis=1)
+    # A component that starts at zero is measured by a thousandth of what it becomes until it is larger.
+    return np.maximum(size, np.maximum(1e-3 * np.abs(data.y).max(axis=1, keepdims=True) * (size[:, :1] == 0), 1e-300))
+
+
+def _split(samples: Indices, method: DataFit, few: int) -> tuple[Indices, Indices]:
+    """Samples for training and for checking.
+
+    Levenberg-Marquardt takes a few, denser towards the ends, where a fit runs away first; every fourth or so of the
+    others checks, so that the network is never judged by what it has seen alone.
+    """
+    if samples.size <= FEWEST:
+        return samples, samples
+    held = samples[1:-1][:: max(2, round(1 / method.validation))] if method.validation > 0 else samples[:0]
+    free = np.setdiff1d(samples, held)
+    if isinstance(method.optimizer, LevenbergMarquardt) and free.size > few:
+        places = (1 - np.cos(np.pi * (np.arange(few) + 0.5) / few)) / 2
+        chosen = np.unique(np.round(places * (free.size - 1)).astype(int))
+        return free[chosen], np.setdiff1d(samples, free[chosen])
+    return free, held
+
+
+def _outcome(
+    method: DataFit, problem: IVP, data: Trajectory, trained: TrainedNetworks, certificate: Certificate, march: _March,
+    atol: Array, stopped: str, seconds: float,
+) -> TrainingOutcome:  # fmt: skip
+    fit_error = march.misfit
+    data_error = None if data.error is None else float((data.error / march.size).max())
+    diagnoses = diagnose(march.history, _evidence(method, problem, trained, fit_error, data_error, march.goal))
+    words = f"largest misfit to the data {fit_error:.2g}, relative to the solution's size"
+    if data_error is not None:
+        limit = "the data limit the result" if data_error > fit_error else "the fit limits the result"
+        words += f"; the data's own error {data_error:.2g}: {limit}"
+    worst = certificate.worst
+    status = Status.SUCCESS if worst <= MET else Status.TOLERANCE
+    reached = f"estimated error is {worst:.2g} times the tolerance"
+    if certificate.unbounded_from is not None:
+        reached = f"the error cannot be bounded from {problem.independent} = {certificate.unbounded_from:.6g} on"
+    if stopped:
+        status = Status.BUDGET
+    message = f"{stopped or status.value} ({reached}; {words})"
+    return TrainingOutcome(
+        windows=trained,  # pyright: ignore[reportArgumentType] - a SpanFunction
+        errors=certificate.errors,
+        floor=certificate.floor,
+        atol=atol,
+        reached=(min(march.reached), max(march.reached)),
+        status=status,
+        message=message,
+        stats=Stats(
+            calls=0, evaluations=0, windows=len(trained.pieces), stiff_windows=0, rejected=march.rejected,
+            sweeps=march.iterations, newton_steps=0, jacobians=march.iterations, attempts=1, seconds=seconds,
+        ),
+        history=tuple(march.history),
+        diagnoses=diagnoses,
+        data_error=data_error,
+        fit_error=fit_error,
+    )  # fmt: skip
+
+
+def _evidence(
+    method: DataFit, problem: IVP, trained: TrainedNetworks, fit_error: float, data_error: float | None, goal: float
+) -> Evidence:
+    network: Any = method.network
+    values = None
+    if trained.pieces:
+        t = np.linspace(trained.left[0], trained.left[-1] + abs(trained.length[-1]), 101)
+        values = trained.levels(t, 0)[0]
+    return Evidence(
+        goal=goal,
+        activation=getattr(network, "activation", ""),
+        smooth=getattr(network, "smooth", None),
+        order=max(problem.orders),
+        windowed=method.windows == "auto",
+        values=values,
+        data_error=data_error,
+        fit_error=fit_error,
+    )
+
+
+__all__ = ["CSV", "RK4", "DataFit", "DataObjective", "Diagnosis", "Euler", "Reference", "Samples"]

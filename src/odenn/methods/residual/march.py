@@ -1,0 +1,322 @@
+"""Window after window: fit, look at fresh points, accept or shorten, go on.
+
+A window is accepted when its defect, on points that it was not trained on, times the window's length (to the power of
+the order) is below the local tolerance: what it adds to the solution's error. A window that is missed is halved; one
+that was easy lets the next be half as long again.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from odenn.methods.outcome import Progress
+from odenn.methods.residual.objective import ResidualObjective, chebyshev, defect_of
+from odenn.methods.torch_rhs import TorchRhs, first_order
+from odenn.methods.trained import Piece, Stage
+from odenn.networks.legendre import features, integrated_features
+from odenn.networks.mlp import Trainable
+from odenn.networks.tables import Array
+from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
+from odenn.optimise.objective import Fit, Record
+from odenn.optimise.torch_optimiser import TorchOptimiser
+from odenn.problem import IVP
+from odenn.trial import InitialTrial
+
+EASY, HARD = 10, 30  # iterations up to which the next window may be longer, above which it is shorter
+LONGER, SHORTER, LITTLE_SHORTER = 1.5, 0.5, 0.8
+AIM = 3.0  # tolerances may remain of the training residual: most of it cancels in the integral
+GUARD = 0.02
+FIRST_STAGE = 1e3  # the first of several networks may leave so many tolerances to the others
+# What a trained network leaves swings between its points; the next one has to vary that much faster.
+FASTER = 4.0
+ROOM = 1e6
+LEAST_SCALE = 1e-3  # of a component's size: so much the network may add to it even where it hardly moves
+OVERFITTED = 1e6  # tolerances at fresh points; above it more points are no cure
+ROUNDS = 3  # of training with more points, where fresh points show a residual that the others do not
+FINISHED, BUDGET, STUCK, INTERRUPTED = "finished", "budget", "stuck", "interrupted"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """What one march is asked to do."""
+
+    problem: IVP
+    rhs: TorchRhs
+    network: Trainable
+    optimizer: LevenbergMarquardt | TorchOptimiser
+    points: int
+    sampling: str
+    stages: int
+    decay: str
+    seed: int
+    end: float
+    edges: tuple[float, ...] | None  # given windows (their far ends), or None
+    rtol: float  # local
+    size_floor: Tensor  # (n,) atol / rtol
+    exact: bool  # shorter windows get any tolerance: Gauss-Newton steps, no kinks
+    deadline: float  # of time.perf_counter
+    max_windows: int
+
+
+@dataclass(eq=False)
+class Work:
+    """Counts over all marches."""
+
+    iterations: int = 0
+    rejected: int = 0
+    history: list[Record] = field(default_factory=list[Record])
+
+
+@dataclass(frozen=True, eq=False)
+class Leg:
+    """A march from the initial point towards one end of the span."""
+
+    reason: str
+    pieces: tuple[Piece, ...]
+    t: float
+    z: Array  # (N,)
+    h: float
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A window after training."""
+
+    piece: Piece
+    excess: float  # largest residual at fresh points / tolerance
+    iterations: int
+    out_of_time: bool
+
+
+def march(plan: Plan, work: Work, progress: Progress | None) -> Leg:
+    """Fit windows from t0 to `plan.end`."""
+    problem = plan.problem
+    t, z = float(problem.t0 or 0.0), problem.initial.copy()
+    sign = math.copysign(1.0, plan.end - t)
+    span = abs(plan.end - t)
+    smallest = 1e-9 * span
+    h = _first_length(problem, span)
+    peak = torch.tensor(np.abs(z[: problem.n]))
+    pieces: list[Piece] = []
+    tries = 0
+    reason = FINISHED
+    try:
+        while abs(plan.end - t) > 1e-12 * span:
+            if len(pieces) >= plan.max_windows or time.perf_counter() > plan.deadline:
+                reason = BUDGET
+                break
+            length = plan.edges[len(pieces)] - t if plan.edges is not None else sign * _fitting(h, abs(plan.end - t))
+            warm = pieces[-1].stages[0].w if pieces and not plan.optimizer.paired else None
+            fitted = fit_window(plan, t, z, length, peak, warm, work)
+            if fitted.out_of_time:
+                reason = BUDGET
+                break
+            # First-order optimisers and kinked networks do not reach a tolerance by shorter windows alone: after two
+            # tries what was found is kept, and the certificate says what it is worth.
+            forced = plan.edges is not None or (not plan.exact and tries >= 2)
+            if not fitted.excess <= 1.0 and not forced:
+                work.rejected += 1
+                tries += 1
+                h = abs(length) * SHORTER
+                if h < smallest:
+                    reason = STUCK
+                    break
+                continue
+            new = _end_state(problem, fitted.piece)
+            if not np.isfinite(new).all():
+                reason = STUCK
+                break
+            pieces.append(fitted.piece)
+            x = chebyshev(16)
+            peak = torch.maximum(peak, fitted.piece.series(x, 1)[0].abs().amax(0))
+            z, t = new, t + length if abs(plan.end - t - length) > 1e-12 * span else plan.end
+            h = abs(length) * (LONGER if fitted.iterations <= EASY and tries == 0 else _pace(fitted.iterations))
+            tries = 0
+            if progress is not None:
+                progress(1 - abs(plan.end - t) / span)
+    except KeyboardInterrupt:
+        reason = INTERRUPTED
+    return Leg(reason, tuple(pieces), t, z, h)
+
+
+def fit_window(plan: Plan, t: float, z: Array, length: float, peak: Tensor, warm: Tensor | None, work: Work) -> Fitted:
+    """Train the networks of the window from t over `length`, starting in the states z (N,)."""
+    orders = plan.problem.orders
+    scale, size = _scales(plan, t, z, length, peak)
+    trial = InitialTrial(start=t, length=length, values=_by_component(plan.problem, z), scale=scale, decay=plan.decay)
+    weight = torch.tensor([abs(length) ** k for k in orders], dtype=torch.float64) / (size + plan.size_floor)
+    piece = Piece(trial, ())
+    generator = torch.Generator().manual_seed(plan.seed)
+    excess, iterations, goal = math.inf, 0, plan.rtol
+    for stage in range(plan.stages):
+        goal = plan.rtol * (1.0 if stage == plan.stages - 1 else FIRST_STAGE)
+        w = warm if warm is not None and stage == 0 else _start(plan, generator, stage)
+        x = _sample(plan.sampling, plan.points * (stage + 1), generator)
+        best: tuple[float, Piece, Tensor] | None = None
+        for _ in range(ROUNDS):
+            objective = ResidualObjective(plan.rhs, orders, piece, plan.network, scale, weight, x)
+            fit = _run(plan, objective, w, AIM * goal, work)
+            trained = Piece(trial, (*piece.stages, Stage(plan.network, fit.w, scale)))
+            fresh = chebyshev(2 * x.numel() + 1)
+            r = weight[:, None] * defect_of(trained, plan.rhs, orders, fresh)
+            excess, iterations = _local_error(r) / goal, max(iterations, fit.iterations)
+            if best is None or excess < best[0]:
+                best = excess, trained, r.abs().amax(1)
+            if not (fit.largest <= AIM * goal and 1.0 < excess < OVERFITTED):
+                break
+            w, x = (w if plan.optimizer.paired else fit.w), _denser(plan.sampling, x, fresh, r, generator)
+        assert best is not None
+        excess, piece, left = best
+        late = time.perf_counter() > plan.deadline
+        if late or (plan.edges is None and not excess <= 10.0):
+            break
+        # The next network learns what is left. That swings fast, which takes large weights; at a scale well above what
+        # is left they hardly have to move (see `PAIRED_SCALE`), and rounding does not matter at so small a scale.
+        scale = (ROOM * left).clamp(min=1e-14) * (size + plan.size_floor)
+    excess *= goal / plan.rtol
+    late = time.perf_counter() > plan.deadline
+    return Fitted(piece, excess, iterations, out_of_time=late and excess > 1.0)
+
+
+def _start(plan: Plan, generator: torch.Generator, stage: int) -> Tensor:
+    return plan.network.start(generator, paired=plan.optimizer.paired, frequency=FASTER**stage)
+
+
+def _run(plan: Plan, objective: ResidualObjective, w: Tensor, goal: float, work: Work) -> Fit:
+    late: Callable[[Record], bool] = lambda _: time.perf_counter() > plan.deadline  # noqa: E731
+    if plan.sampling == "random" and isinstance(plan.optimizer, TorchOptimiser):
+        fit = plan.optimizer.minimise(_Resampled(objective, plan.seed), w, goal=goal, watch=late)
+    else:
+        fit = plan.optimizer.minimise(objective, w, goal=goal, watch=late)
+    work.iterations += fit.iterations
+    work.history.extend(fit.history)
+    return fit
+
+
+class _Resampled:
+    """The objective on new random points at every evaluation, for stochastic optimisers."""
+
+    def __init__(self, objective: ResidualObjective, seed: int) -> None:
+        self.objective = objective
+        self.blocks = objective.blocks
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def residual(self, w: Tensor) -> Tensor:
+        return self._drawn().residual(w)
+
+    def linearise(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        return self._drawn().linearise(w)
+
+    def _drawn(self) -> ResidualObjective:
+        return replace(self.objective, x=_sample("random", self.objective.x.numel(), self.generator))
+
+
+def _sample(sampling: str, points: int, generator: torch.Generator) -> Tensor:
+    if sampling == "uniform":
+        return torch.linspace(-1.0, 1.0, points, dtype=torch.float64)
+    if sampling == "random":
+        return torch.sort(torch.empty(points, dtype=torch.float64).uniform_(-1, 1, generator=generator)).values
+    return chebyshev(points)
+
+
+def _denser(sampling: str, x: Tensor, fresh: Tensor, r: Tensor, generator: torch.Generator) -> Tensor:
+    """Half as many points again: where the residual is largest ("adaptive"), else everywhere."""
+    if sampling != "adaptive":
+        return _sample(sampling, x.numel() + x.numel() // 2, generator)
+    worst = torch.topk(r.abs().amax(0), max(x.numel() // 2, 1)).indices
+    return torch.sort(torch.cat((x, fresh[worst]))).values
+
+
+def _local_error(r: Tensor) -> float:
+    """What residuals (n, k) at Chebyshev points add to the solution: the largest of their integrals from the start.
+
+    Residuals of a trained network change sign between its points, and most of them cancels; `GUARD` of the largest is
+    kept for what the quadrature misses.
+    """
+    integral = r @ _integration(r.shape[1])
+    error = max(float(integral.abs().max()), GUARD * float(r.abs().max()))
+    return error if math.isfinite(error) else math.inf
+
+
+@lru_cache(maxsize=16)
+def _integration(points: int) -> Tensor:
+    """(k, k): values at the Chebyshev points -> integral over s in [0, 1] from 0 to each, exact for polynomials."""
+    nodes = (chebyshev(points).numpy() + 1) / 2
+    return torch.tensor(
+        np.linalg.solve(features(nodes, points), np.eye(points)).T @ integrated_features(nodes, points).T
+    )
+
+
+def _scales(plan: Plan, t: float, z: Array, length: float, peak: Tensor) -> tuple[Tensor, Tensor]:
+    """What the network adds to each component over the window, and the component's size; from the slopes at its start
+    and at an Euler step's end."""
+    problem, n = plan.problem, plan.problem.n
+    with np.errstate(all="ignore"):
+        slopes = first_order(problem, t, z)
+        ahead = z + length * slopes
+        here, there = problem.rhs([t], z)[:, 0], problem.rhs([t + length], ahead)[:, 0]
+    there = np.where(np.isfinite(there), there, here)
+    power = np.array([abs(length) ** k / math.factorial(k) for k in problem.orders])
+    added = power * np.maximum(np.abs(here), np.abs(there))
+    size = np.maximum(peak.numpy(), np.abs(z[:n]))
+    moved = np.abs(z[:n]) + sum(
+        (
+            abs(length) ** level / math.factorial(level) * _level(problem, z, level)
+            for level in range(1, max(problem.orders))
+        ),
+        np.zeros(n),
+    )
+    size = np.maximum(size, moved + added)
+    size = np.where(size > 0, size, max(float(size.max()), 1e-300))
+    scale = np.maximum(added, LEAST_SCALE * size)
+    return torch.tensor(scale), torch.tensor(size)
+
+
+def _level(problem: IVP, z: Array, level: int) -> Array:
+    """(n,) sizes of the derivatives of that level; zero for components of lower order."""
+    out = np.zeros(problem.n)
+    has = np.array(problem.orders) > level
+    lo, hi = problem.layout.offsets[level], problem.layout.offsets[level] + has.sum()
+    out[has] = np.abs(z[lo:hi])
+    return out
+
+
+def _by_component(problem: IVP, z: Array) -> tuple[tuple[float, ...], ...]:
+    offsets, orders = problem.layout.offsets, problem.orders
+    rows: list[tuple[float, ...]] = []
+    for i, order in enumerate(orders):
+        places = [int(offsets[level]) + sum(k > level for k in orders[:i]) for level in range(order)]
+        rows.append(tuple(float(z[place]) for place in places))
+    return tuple(rows)
+
+
+def _end_state(problem: IVP, piece: Piece) -> Array:
+    """(N,) states at the far end of the window."""
+    end = np.array([piece.trial.start + piece.trial.length])
+    levels = piece.levels(end, max(problem.orders) - 1)
+    orders = np.array(problem.orders)
+    return np.concatenate([level[orders > j, 0] for j, level in enumerate(levels)])
+
+
+def _first_length(problem: IVP, span: float) -> float:
+    """About one time scale of the linearised equation."""
+    with np.errstate(all="ignore"):
+        speed = float(np.abs(problem.jacobian(float(problem.t0 or 0.0), problem.initial)).sum(axis=1).max())
+    return min(span, 2.0 / speed) if math.isfinite(speed) and speed > 0 else 0.1 * span
+
+
+def _fitting(h: float, remaining: float) -> float:
+    """The next length; two equal windows rather than a long one and a scrap."""
+    return remaining if h >= 0.95 * remaining else remaining / 2 if h > 0.55 * remaining else h
+
+
+def _pace(iterations: int) -> float:
+    return LITTLE_SHORTER if iterations > HARD else 1.0

@@ -1,0 +1,281 @@
+"""The residual method: options, attempts, outcome."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from odenn.certificate import Certificate, certify
+from odenn.methods.outcome import Outcome, Progress, Stats
+from odenn.methods.residual.march import BUDGET, FINISHED, INTERRUPTED, Leg, Plan, Work, march
+from odenn.methods.torch_rhs import first_order, torch_rhs
+from odenn.methods.trained import TrainedNetworks, TrainingOutcome
+from odenn.monitor import Evidence, diagnose
+from odenn.networks.mlp import MLP, trainable
+from odenn.networks.tables import Array
+from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
+from odenn.optimise.torch_optimiser import TorchOptimiser
+from odenn.problem import IVP
+from odenn.status import Status
+from odenn.trial import DECAYS
+
+SAMPLINGS = ("chebyshev", "uniform", "random", "adaptive")
+LOCAL = 0.1  # local tolerance as a fraction of the global one, at first
+FINEST = 1e-13  # relative; residuals below are rounding
+ATTEMPTS = 3
+KINKED_POINTS = 48  # between its points a kinked network runs wild
+MET = 0.9  # estimates up to this fraction of the contract count as met: the estimate is good to a few hundredths
+DEFAULT_ATOL = 1e-6  # of rtol times the size of the initial values, as in Collocation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Residual:
+    """Train networks until they satisfy the equation, window by window in time.
+
+    The trial solution meets the initial values exactly; all weights are trained to make the residual of the equation
+    vanish at points in the window. Equations of any order are solved as they are, without reduction to first order.
+
+    Parameters
+    ----------
+    network
+        `MLP(hidden, activation)`, or any torch.nn.Module from (k, 1) to (k, n).
+    points
+        Per window; more are added where fresh points show that they were too few.
+    sampling
+        "chebyshev", "uniform", "random" (drawn anew for every step of a first-order optimiser) or "adaptive" (more
+        points where the residual is large).
+    windows
+        "auto" lets the error control choose them; a number divides the span evenly; a sequence of times between the
+        ends of the span gives them.
+    optimizer
+        `LevenbergMarquardt()` or `TorchOptimiser(name="Adam", ...)`.
+    stages
+        2 lets a second network learn the scaled error of the first, and so on.
+    decay
+        How the trial solution leaves the initial values: "power" or "exponential" (see `odenn.trial`).
+    seed
+        Of the generator that draws weights and random points.
+    max_windows, max_seconds
+        Budget.
+
+    References
+    ----------
+    I. E. Lagaris, A. Likas and D. I. Fotiadis, IEEE Trans. Neural Networks 9 (1998) 987-1000 (trial solutions);
+    Y. Wang and C.-Y. Lai, "Multi-stage neural networks", J. Comput. Phys. 504 (2024) 112865.
+
+    Examples
+    --------
+    >>> Residual(network=MLP([16, 16], "sin"), stages=2).stages
+    2
+    """
+
+    network: MLP | torch.nn.Module = field(default_factory=MLP)
+    points: int = 16
+    sampling: str = "chebyshev"
+    windows: str | int | Sequence[float] = "auto"
+    optimizer: LevenbergMarquardt | TorchOptimiser = field(default_factory=LevenbergMarquardt)
+    stages: int = 1
+    decay: str = "power"
+    seed: int = 0
+    max_windows: int = 10_000
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, MLP | torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"`network` must be odenn.MLP(...) or a torch.nn.Module, got {self.network!r}")
+        if not isinstance(self.optimizer, LevenbergMarquardt | TorchOptimiser):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"`optimizer` must be LevenbergMarquardt() or TorchOptimiser(...), got {self.optimizer!r}")
+        if not (isinstance(self.points, int) and self.points >= 4):
+            raise ValueError(
+                f"`points` must be a whole number, 4 or more, got {self.points!r}: fewer leave gaps unseen"
+            )
+        if self.sampling not in SAMPLINGS:
+            raise ValueError(f"`sampling` must be one of {', '.join(SAMPLINGS)}, got {self.sampling!r}")
+        if not (isinstance(self.stages, int) and 1 <= self.stages <= 5):
+            raise ValueError(f"`stages` must be a whole number from 1 to 5, got {self.stages!r}")
+        if self.decay not in DECAYS:
+            raise ValueError(f"`decay` must be one of {', '.join(DECAYS)}, got {self.decay!r}")
+        if isinstance(self.windows, str):
+            if self.windows != "auto":
+                raise ValueError(f'`windows` must be "auto", a number or a sequence of times, got {self.windows!r}')
+        elif isinstance(self.windows, int) and self.windows < 1:
+            raise ValueError(f"`windows` must be 1 or more, got {self.windows!r}")
+        if not (isinstance(self.max_windows, int) and self.max_windows >= 1):
+            raise ValueError(f"`max_windows` must be a positive whole number, got {self.max_windows!r}")
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ValueError(f"`max_seconds` must be positive or None, got {self.max_seconds!r}")
+
+    def run(self, problem: IVP, *, rtol: float, atol: Array | None, progress: Progress | None = None) -> Outcome:
+        """Solve `problem` to |error_i(t)| <= atol_i + rtol max_{s <= t} |y_i(s)|; atol (n,), None for the default."""
+        clock = time.perf_counter()
+        check_smoothness(self.network, max(problem.orders))
+        if atol is None:
+            atol = np.full(problem.n, DEFAULT_ATOL * rtol * _size(problem))
+        network, rhs = trainable(self.network, problem.n), torch_rhs(problem)
+        deadline = math.inf if self.max_seconds is None else clock + self.max_seconds
+        kinked = getattr(self.network, "smooth", None) is not None
+        exact = self.optimizer.paired and not kinked
+        points = max(self.points, KINKED_POINTS) if kinked else self.points
+        work, fraction, attempts = Work(), LOCAL, 0
+        while True:
+            attempts += 1
+            local = max(fraction * rtol, FINEST)
+            legs: list[Leg] = []
+            for end in _ends(problem):
+                plan = Plan(
+                    problem=problem, rhs=rhs, network=network, optimizer=self.optimizer, points=points,
+                    sampling=self.sampling, stages=self.stages, decay=self.decay, seed=self.seed, end=end,
+                    edges=self._edges(problem, end), rtol=local, size_floor=torch.tensor(atol / rtol), exact=exact,
+                    deadline=deadline, max_windows=self.max_windows,
+                )  # fmt: skip
+                legs.append(march(plan, work, progress))
+            trained = TrainedNetworks.of((piece for leg in legs for piece in leg.pieces), problem.n)
+            certificate = certify(problem, trained, rtol=rtol, atol=atol)
+            final = any(leg.reason != FINISHED for leg in legs) or self.windows != "auto" or not exact
+            # Far from any solution a finer tolerance is not what is missing.
+            if (
+                certificate.worst <= MET
+                or not certificate.worst < 1e12
+                or final
+                or attempts == ATTEMPTS
+                or local == FINEST
+            ):
+                break
+            fraction *= max(0.15 / certificate.worst, 1e-4)
+        return _outcome(self, problem, legs, trained, certificate, atol, work, attempts, time.perf_counter() - clock)
+
+    def _edges(self, problem: IVP, end: float) -> tuple[float, ...] | None:
+        """Far ends of the given windows on the way from t0 to `end`."""
+        t0 = float(problem.t0 or 0.0)
+        if isinstance(self.windows, str):
+            return None
+        if isinstance(self.windows, int):
+            return tuple(np.linspace(t0, end, self.windows + 1)[1:].tolist())
+        times = [float(time) for time in self.windows]
+        inside = [time for time in times if min(t0, end) < time < max(t0, end)]
+        span = problem.span or (t0, end)
+        if any(not min(span) <= time <= max(span) for time in times) or len(set(times)) != len(times):
+            raise ValueError(f"`windows` must be different times within the span {span}, got {list(self.windows)!r}")
+        return (*sorted(inside, reverse=end < t0), end)
+
+
+def check_smoothness(network: Any, order: int) -> None:
+    """Refuse a network whose derivative of that order is zero; warn where it jumps."""
+    smooth = getattr(network, "smooth", None)
+    if smooth is None:
+        return
+    name = network.activation
+    if smooth == 0 and order >= 2:
+        raise ValueError(
+            f"`network` with {name} has no second derivative (it is zero between kinks), so an equation of order "
+            f'{order} cannot see it: use "tanh" or "sin"'
+        )
+    if order > smooth:
+        warnings.warn(
+            f"{name} has {smooth} continuous derivative(s) and the equation is of order {order}: kinks cap the "
+            'accuracy at about 1e-3 to 1e-5; use "tanh" or "sin" for more',
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _size(problem: IVP) -> float:
+    values = float(np.abs(problem.initial[: problem.n]).max())
+    if values == 0.0:
+        slopes = first_order(problem, float(problem.t0 or 0.0), problem.initial)
+        span = problem.span or (0.0, 1.0)
+        values = float(np.abs(slopes).max()) * abs(span[1] - span[0])
+    return values or 1.0
+
+
+def _ends(problem: IVP) -> list[float]:
+    assert problem.span is not None
+    start, end = problem.span
+    return [point for point in (end, start) if point != problem.t0]
+
+
+def _outcome(
+    method: Residual, problem: IVP, legs: list[Leg], trained: TrainedNetworks, certificate: Certificate, atol: Array,
+    work: Work, attempts: int, seconds: float,
+) -> TrainingOutcome:  # fmt: skip
+    status, message = _verdict(problem, legs, certificate)
+    diagnoses = diagnose(work.history, _evidence(method, problem, trained)) if status is not Status.SUCCESS else ()
+    points = [float(problem.t0 or 0.0), *(leg.t for leg in legs)]
+    return TrainingOutcome(
+        windows=trained,  # pyright: ignore[reportArgumentType] - a SpanFunction
+        errors=certificate.errors,
+        floor=certificate.floor,
+        atol=atol,
+        reached=(min(points), max(points)),
+        status=status,
+        message=message,
+        stats=Stats(
+            calls=0,
+            evaluations=0,
+            windows=len(trained.pieces),
+            stiff_windows=0,
+            rejected=work.rejected,
+            sweeps=work.iterations,
+            newton_steps=0,
+            jacobians=work.iterations,
+            attempts=attempts,
+            seconds=seconds,
+        ),
+        history=tuple(work.history),
+        diagnoses=diagnoses,
+    )
+
+
+def _evidence(method: Residual, problem: IVP, trained: TrainedNetworks) -> Evidence:
+    network: Any = method.network
+    values = slopes = None
+    if trained.pieces:
+        t = np.linspace(trained.left[0], trained.left[-1] + abs(trained.length[-1]), 201)
+        values, slopes = trained.levels(t, 1)
+    start = first_order(problem, float(problem.t0 or 0.0), problem.initial)[: problem.n]
+    return Evidence(
+        activation=getattr(network, "activation", ""),
+        smooth=getattr(network, "smooth", None),
+        order=max(problem.orders),
+        windowed=method.windows == "auto",
+        values=values,
+        slopes=slopes,
+        initial_slopes=start,
+    )
+
+
+def _verdict(problem: IVP, legs: list[Leg], certificate: Certificate) -> tuple[Status, str]:
+    reached = f"estimated error is {certificate.worst:.2g} times the tolerance"
+    if certificate.unbounded_from is not None:
+        reached = f"the error cannot be bounded from {problem.independent} = {certificate.unbounded_from:.6g} on"
+    for leg in legs:
+        at = f"at {problem.independent} = {leg.t:.10g}"
+        if leg.reason == INTERRUPTED:
+            return Status.BUDGET, f"interrupted {at} after {len(leg.pieces)} windows"
+        if leg.reason == BUDGET:
+            return Status.BUDGET, f"{Status.BUDGET.value}: stopped {at} after {len(leg.pieces)} windows"
+        if leg.reason != FINISHED:
+            status = _why_stuck(problem, leg)
+            return status, f"{status.value} {at}"
+    if certificate.worst <= MET:
+        return Status.SUCCESS, f"{Status.SUCCESS.value} ({reached})"
+    return Status.TOLERANCE, f"{Status.TOLERANCE.value}: {reached}"
+
+
+def _why_stuck(problem: IVP, leg: Leg) -> Status:
+    size = float(np.abs(leg.z[: problem.n]).max())
+    with np.errstate(all="ignore"):
+        ahead = leg.t + np.array([0.0, 1.0, 10.0]) * 4 * leg.h
+        slopes = problem.rhs(ahead, np.repeat(leg.z.reshape(-1, 1), 3, axis=1))
+    if size > 1e5 * _size(problem) or (np.isfinite(size) and np.abs(slopes[:, 0]).max() * leg.h > 1e-3 * size > 0):
+        return Status.BLOW_UP
+    if not np.isfinite(slopes).all():
+        return Status.NON_FINITE
+    return Status.STALLED

@@ -1,0 +1,188 @@
+"""Trained networks, one per window, together one function over the span."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from odenn.methods.outcome import Outcome
+from odenn.monitor import Diagnosis
+from odenn.networks.activations import Series, product
+from odenn.networks.mlp import Trainable
+from odenn.networks.tables import Array
+from odenn.optimise.objective import Record
+from odenn.trial import InitialTrial, by_time, scaled_time
+
+
+class SpanFunction(Protocol):
+    """A function on the span, window by window: what `Solution` has to know of a network.
+
+    `networks.windows.Windows` (collocation) and `TrainedNetworks` meet it.
+    """
+
+    @property
+    def start(self) -> Array:
+        """(W,) where each window starts; ordered by time."""
+        ...
+
+    @property
+    def length(self) -> Array:
+        """(W,) signed."""
+        ...
+
+    @property
+    def value(self) -> Array:
+        """(W, n) at the starts."""
+        ...
+
+    @property
+    def left(self) -> Array:
+        """(W,) left ends."""
+        ...
+
+    def derivative(self, t: Array, order: int = 0) -> Array:
+        """(n, k) at times t (k,)."""
+        ...
+
+    def module(self) -> Any:
+        """The same as a torch.nn.Module from (k,) or (k, 1) to (k, n)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One network of a window: adds scale factor(s) N(x) to the trial solution."""
+
+    network: Trainable
+    w: Tensor  # (P,)
+    scale: Tensor  # (n,)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """The solution on one window: a trial solution with one network, or several, each for the error of those before."""
+
+    trial: InitialTrial
+    stages: tuple[Stage, ...]
+
+    def series(self, x: Tensor, terms: int) -> Series:
+        """Taylor coefficients (k, n) by x."""
+        total = self.trial.base(x, terms)
+        factor = self.trial.factor(x, terms)
+        for stage in self.stages:
+            N = stage.network.series(stage.w, x, terms - 1).unbind(0)
+            added = product(factor, [stage.scale * part for part in N])
+            total = [a + b for a, b in zip(total, added, strict=True)]
+        return total
+
+    def levels(self, t: Array, top: int) -> list[Array]:
+        """y, y', ..., y^(top), each (n, k), at times t (k,)."""
+        with torch.no_grad():
+            x = scaled_time(self.trial, torch.tensor(t, dtype=torch.float64))
+            parts = by_time(self.series(x, top + 1), self.trial.length)
+        return [np.ascontiguousarray(part.numpy().T) for part in parts]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetworks:
+    """Pieces in the order of time; meets `SpanFunction`."""
+
+    pieces: tuple[Piece, ...]
+    n: int
+
+    start: Array = field(init=False)
+    length: Array = field(init=False)
+    value: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        trials = [piece.trial for piece in self.pieces]
+        values = [[row[0] for row in trial.values] for trial in trials]
+        object.__setattr__(self, "start", np.array([trial.start for trial in trials], dtype=float))
+        object.__setattr__(self, "length", np.array([trial.length for trial in trials], dtype=float))
+        object.__setattr__(self, "value", np.array(values, dtype=float).reshape(len(trials), self.n))
+
+    @classmethod
+    def of(cls, pieces: Iterable[Piece], n: int) -> TrainedNetworks:
+        """Pieces in any order."""
+        return cls(tuple(sorted(pieces, key=lambda p: min(p.trial.start, p.trial.start + p.trial.length))), n)
+
+    @property
+    def left(self) -> Array:
+        return np.minimum(self.start, self.start + self.length)
+
+    def levels(self, t: Array, top: int) -> list[Array]:
+        """y, y', ..., y^(top), each (n, k), at times t (k,); one pass for all of them."""
+        out = [np.empty((self.n, t.size)) for _ in range(top + 1)]
+        window = np.searchsorted(self.left[1:], t, side="right")
+        for w in np.unique(window):
+            here = window == w
+            for level, part in enumerate(self.pieces[w].levels(t[here], top)):
+                out[level][:, here] = part
+        return out
+
+    def levels_in(self, w: int, t: Array, top: int) -> list[Array]:
+        """The same by the network of window w, whatever the times."""
+        return self.pieces[w].levels(t, top)
+
+    def derivative(self, t: Array, order: int = 0) -> Array:
+        """(n, k): derivative of the given order at times t (k,); order 0 is the value."""
+        return self.levels(t, order)[order]
+
+    def module(self) -> nn.Module:
+        """The same function as a torch.nn.Module from (k,) or (k, 1) to (k, n)."""
+        return PiecewiseNetwork(self)
+
+
+class _PieceModule(nn.Module):
+    def __init__(self, piece: Piece) -> None:
+        super().__init__()
+        self.trial = piece.trial
+        self.scales = [stage.scale for stage in piece.stages]
+        self.networks = nn.ModuleList(stage.network.module(stage.w) for stage in piece.stages)
+
+    def forward(self, t: Tensor) -> Tensor:
+        x = scaled_time(self.trial, t)
+        y, factor = self.trial.base(x, 1)[0], self.trial.factor(x, 1)[0]
+        for scale, network in zip(self.scales, self.networks, strict=True):
+            y = y + scale * factor * network(x[:, None])
+        return y
+
+
+class PiecewiseNetwork(nn.Module):
+    """All windows as one module; times outside are extrapolated. Differentiable, also under torch.func."""
+
+    def __init__(self, networks: TrainedNetworks) -> None:
+        super().__init__()
+        self.edges = torch.tensor(networks.left[1:], dtype=torch.float64)
+        self.pieces = nn.ModuleList(_PieceModule(piece) for piece in networks.pieces)
+        self.n = networks.n
+
+    def forward(self, t: Tensor) -> Tensor:
+        t = t.reshape(-1).to(torch.float64)
+        # Inside a transform of torch.func values cannot be looked at: all windows are evaluated and one is kept.
+        if torch._C._functorch.is_functorch_wrapped_tensor(t):  # pyright: ignore
+            y = self.pieces[0](t)
+            for edge, piece in zip(self.edges, self.pieces[1:], strict=True):
+                y = torch.where((t >= edge)[:, None], piece(t), y)
+            return y
+        window = torch.searchsorted(self.edges, t.detach(), right=True)
+        y = torch.zeros(t.numel(), self.n, dtype=torch.float64)
+        for w in window.unique().tolist():
+            here = (window == w).nonzero()[:, 0]
+            y = y.index_put((here,), self.pieces[w](t[here]))
+        return y
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingOutcome(Outcome):
+    """An outcome with the record of the training."""
+
+    history: tuple[Record, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    data_error: float | None = None  # relative, of the data that were fitted
+    fit_error: float | None = None  # relative, of the network to these data

@@ -1,0 +1,345 @@
+"""Fully connected networks of time: built from a description, differentiated by hand-written Taylor series.
+
+All weights of a network are one vector w. `linearise` returns the Taylor coefficients of the outputs by time and a
+function that turns seeds on them into rows of the Jacobian by w, all samples at once: what Levenberg-Marquardt needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from odenn.networks.activations import ACTIVATIONS, Activation, Series
+
+Pullback = Callable[[Tensor], Tensor]
+"""Seeds (S, C, k, n) on the C Taylor coefficients of n outputs at k times -> rows (S k, P) of the Jacobian."""
+
+PAIRED_SCALE = 3000.0
+"""Size of the output weights of a paired start. The larger, the less the other weights have to move to change the
+output and the closer the network stays to its linearisation, so that Gauss-Newton converges in few steps; rounding
+of the output grows with it (1e-16 times this)."""
+
+
+class Trainable(Protocol):
+    """A network of the scaled time x in [-1, 1] whose weights are one vector w (P,), float64."""
+
+    @property
+    def size(self) -> int:
+        """P, number of weights."""
+        ...
+
+    @property
+    def outputs(self) -> int:
+        """n, number of outputs."""
+        ...
+
+    def start(self, generator: torch.Generator, *, paired: bool, frequency: float = 1.0) -> Tensor:
+        """Weights (P,) to begin with; `paired` for Gauss-Newton methods, `frequency` for what varies faster."""
+        ...
+
+    def series(self, w: Tensor, x: Tensor, order: int) -> Tensor:
+        """Taylor coefficients (order + 1, k, n) at x (k,)."""
+        ...
+
+    def linearise(self, w: Tensor, x: Tensor, order: int) -> tuple[Tensor, Pullback]:
+        """The same, and the Jacobian of the coefficients by w as a pullback."""
+        ...
+
+    def module(self, w: Tensor) -> nn.Module:
+        """The network with these weights, from (k, 1) to (k, n)."""
+        ...
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Fully connected network, hidden layers of one activation, linear output.
+
+    Parameters
+    ----------
+    hidden
+        Widths of the hidden layers.
+    activation
+        "tanh", "sin", "silu", "gelu", "softplus"; "elu" and "relu" have kinks, which cap the accuracy.
+
+    Examples
+    --------
+    >>> MLP([32] * 5, "tanh").build(outputs=2)(torch.zeros(7, 1, dtype=torch.float64)).shape
+    torch.Size([7, 2])
+    """
+
+    hidden: Sequence[int] = (32,) * 5
+    activation: str = "tanh"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.hidden, int):  # pyright: ignore[reportUnnecessaryIsInstance] - a likely slip
+            raise TypeError(f"`hidden` must be a list of widths, got {self.hidden!r}: write [{self.hidden}]")
+        hidden = tuple(self.hidden)
+        if not hidden or not all(isinstance(width, int) and 1 <= width <= 4096 for width in hidden):
+            raise ValueError(f"`hidden` must be widths from 1 to 4096, one for each hidden layer, got {self.hidden!r}")
+        object.__setattr__(self, "hidden", hidden)
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"`activation` must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}")
+
+    @property
+    def smooth(self) -> int | None:
+        """How many continuous derivatives the network has; None: all."""
+        return ACTIVATIONS[self.activation].smooth
+
+    def trainable(self, outputs: int) -> MLPWeights:
+        """The network as a function of its weight vector."""
+        return MLPWeights((1, *self.hidden, outputs), ACTIVATIONS[self.activation])
+
+    def build(self, outputs: int, *, seed: int = 0) -> MLPModule:
+        """A torch module from (k, 1) to (k, outputs), float64, drawn from a generator of its own."""
+        network = self.trainable(outputs)
+        return network.module(network.start(torch.Generator().manual_seed(seed), paired=False))
+
+
+@dataclass(frozen=True)
+class MLPWeights:
+    """Layers of the given widths, input and output included; meets `Trainable`."""
+
+    widths: tuple[int, ...]
+    activation: Activation
+
+    @property
+    def size(self) -> int:
+        return sum((i + 1) * o for i, o in self._shapes())
+
+    @property
+    def outputs(self) -> int:
+        return self.widths[-1]
+
+    def start(self, generator: torch.Generator, *, paired: bool, frequency: float = 1.0) -> Tensor:
+        """Draw weights: Glorot's uniform, first slopes and shifts over the activation's range.
+
+        Paired: every hidden layer is two equal halves that do not see each other, and the output is their difference
+        times `PAIRED_SCALE`. The network starts as zero (Y. Zhang, Z.-Q. Xu, T. Luo and Z. Ma, "A type of
+        generalization error induced by initialization in deep neural networks", MSML 2020), with all weights able to
+        change it, and stays close to linear in them (L. Chizat, E. Oyallon and F. Bach, "On lazy training in
+        differentiable programming", NeurIPS 2019).
+        """
+        layers: list[tuple[Tensor, Tensor]] = []
+        last = len(self.widths) - 2
+        for layer, (i, o) in enumerate(self._shapes()):
+            fan_in = i // 2 if paired and layer > 0 else i
+            fan_out = o // 2 if paired and layer < last else o
+            first = self.activation.frequency * frequency
+            reach = first if layer == 0 else math.sqrt(6 / max(fan_in + fan_out, 1))
+            W = _uniform(generator, reach, fan_out, fan_in)
+            b = _uniform(generator, first if layer == 0 else 0.1, fan_out)
+            if layer == last:
+                b.zero_()
+            if paired:
+                W, b = _paired(W, b, first=layer == 0, last=layer == last)
+            layers.append(_padded(W, b, o, i))
+        return torch.cat([torch.cat((W.reshape(-1), b)) for W, b in layers])
+
+    def series(self, w: Tensor, x: Tensor, order: int) -> Tensor:
+        return self._forward(w, x, order)[0]
+
+    def linearise(self, w: Tensor, x: Tensor, order: int) -> tuple[Tensor, Pullback]:
+        out, inputs, slopes = self._forward(w, x, order)
+        layers = self.layers(w)
+
+        def pullback(seeds: Tensor) -> Tensor:
+            S, C, k = seeds.shape[:3]
+            blocks: list[Tensor] = []
+            z_bar = a_bar = seeds
+            for layer in range(len(layers) - 1, -1, -1):
+                if layer < len(layers) - 1:
+                    s = slopes[layer]
+                    rows = [_dot(a_bar[:, j:].unbind(1), s[: C - j]) for j in range(C)]
+                    z_bar = torch.stack(rows, 1)
+                blocks.append(z_bar[:, 0].reshape(S * k, -1))
+                outer = z_bar.permute(0, 2, 3, 1) @ inputs[layer].permute(1, 0, 2)  # (S, k, o, i), summed over C
+                blocks.append(outer.reshape(S * k, -1))
+                a_bar = z_bar @ layers[layer][0]
+            return torch.cat(blocks[::-1], 1)
+
+        return out, pullback
+
+    def module(self, w: Tensor) -> MLPModule:
+        return MLPModule(self, w)
+
+    def layers(self, w: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Views (o, i) and (o,) of the weights and biases of each layer."""
+        views: list[tuple[Tensor, Tensor]] = []
+        place = 0
+        for i, o in self._shapes():
+            views.append((w[place : place + o * i].view(o, i), w[place + o * i : place + o * (i + 1)]))
+            place += o * (i + 1)
+        return views
+
+    def _shapes(self) -> list[tuple[int, int]]:
+        return list(zip(self.widths[:-1], self.widths[1:], strict=True))
+
+    def _forward(self, w: Tensor, x: Tensor, order: int) -> tuple[Tensor, list[Tensor], list[Series]]:
+        layers = self.layers(w)
+        return _forward(layers, self.activation, x, order)
+
+
+def _forward(
+    layers: Sequence[tuple[Tensor, Tensor]], activation: Activation, x: Tensor, order: int
+) -> tuple[Tensor, list[Tensor], list[Series]]:
+    """Series (C, k, n) of the outputs; inputs (C, k, i) of every layer; series of a'(z) of every hidden one."""
+    C = order + 1
+    first = [x.reshape(-1, 1)] + [torch.full_like(x.reshape(-1, 1), float(j == 1)) for j in range(1, C)]
+    a = torch.stack(first)
+    inputs: list[Tensor] = []
+    slopes: list[Series] = []
+    for W, b in layers[:-1]:
+        inputs.append(a)
+        z = list((a @ W.T).unbind(0))
+        z[0] = z[0] + b
+        u, s = activation.series(z)
+        slopes.append(s)
+        a = torch.stack(u)
+    inputs.append(a)
+    W, b = layers[-1]
+    out = list((a @ W.T).unbind(0))
+    out[0] = out[0] + b
+    return torch.stack(out), inputs, slopes
+
+
+def _dot(a: Iterable[Tensor], b: Iterable[Tensor]) -> Tensor:
+    terms = [p * q for p, q in zip(a, b, strict=True)]
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _uniform(generator: torch.Generator, reach: float, *shape: int) -> Tensor:
+    return torch.empty(*shape, dtype=torch.float64).uniform_(-reach, reach, generator=generator)
+
+
+def _paired(W: Tensor, b: Tensor, *, first: bool, last: bool) -> tuple[Tensor, Tensor]:
+    if last:
+        return torch.cat((W, -W), 1) * PAIRED_SCALE, b
+    return torch.cat((W, W)) if first else torch.block_diag(W, W), torch.cat((b, b))
+
+
+def _padded(W: Tensor, b: Tensor, o: int, i: int) -> tuple[Tensor, Tensor]:
+    """Odd widths leave one unit without a partner: it starts at zero."""
+    full, shift = W.new_zeros(o, i), b.new_zeros(o)
+    full[: W.shape[0], : W.shape[1]] = W
+    shift[: b.shape[0]] = b
+    return full, shift
+
+
+class MLPModule(nn.Module):
+    """The network as a torch module, from (k, 1) to (k, n)."""
+
+    def __init__(self, network: MLPWeights, w: Tensor) -> None:
+        super().__init__()
+        self.activation = network.activation
+        self.linears = nn.ModuleList()
+        for W, b in network.layers(w.detach()):
+            linear = nn.Linear(W.shape[1], W.shape[0], dtype=torch.float64)
+            linear.load_state_dict({"weight": W, "bias": b})
+            self.linears.append(linear)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for linear in self.linears[:-1]:
+            x = self.activation.value(linear(x))
+        return self.linears[-1](x)
+
+    def series(self, x: Tensor, order: int) -> Tensor:
+        """Taylor coefficients (order + 1, k, n) at x (k,), differentiable by the weights."""
+        layers: list[tuple[Any, Any]] = [(linear.weight, linear.bias) for linear in self.linears]
+        return _forward(layers, self.activation, x, order)[0]
+
+
+class ModuleWeights:
+    """A user's module from (k, 1) to (k, n) as a function of its weights; meets `Trainable`.
+
+    Its derivatives by time come from nested forward mode, its Jacobian from reverse mode, vectorised over the samples.
+    """
+
+    def __init__(self, module: nn.Module, outputs: int) -> None:
+        self.template = module.double()
+        self.names = [name for name, p in module.named_parameters() if p.requires_grad]
+        self.shapes = [p.shape for p in module.parameters() if p.requires_grad]
+        if not self.names:
+            raise ValueError("`network` has no weights to train")
+        self._outputs = outputs
+        _check_module(module, outputs)
+
+    @property
+    def size(self) -> int:
+        return sum(shape.numel() for shape in self.shapes)
+
+    @property
+    def outputs(self) -> int:
+        return self._outputs
+
+    def start(self, generator: torch.Generator, *, paired: bool, frequency: float = 1.0) -> Tensor:
+        """The weights that the module has."""
+        return torch.cat([p.detach().reshape(-1).double() for p in self.template.parameters() if p.requires_grad])
+
+    def series(self, w: Tensor, x: Tensor, order: int) -> Tensor:
+        from odenn.derivatives import taylor
+
+        weights = self._split(w)
+        return taylor(lambda s: self._call(weights, s), x, order)
+
+    def linearise(self, w: Tensor, x: Tensor, order: int) -> tuple[Tensor, Pullback]:
+        from odenn.derivatives import taylor
+
+        def one(w: Tensor, s: Tensor) -> Tensor:
+            weights = self._split(w)
+            return taylor(lambda s: self._call(weights, s), s.reshape(1), order)[:, 0]
+
+        J = torch.func.vmap(torch.func.jacrev(one), in_dims=(None, 0))(w, x).detach()  # (k, C, n, P)
+
+        def pullback(seeds: Tensor) -> Tensor:
+            return torch.einsum("sckn,kcnp->skp", seeds, J).reshape(-1, J.shape[-1])
+
+        return self.series(w, x, order).detach(), pullback
+
+    def module(self, w: Tensor) -> nn.Module:
+        import copy
+
+        module = copy.deepcopy(self.template)
+        module.load_state_dict({**module.state_dict(), **self._split(w.detach())})
+        return module
+
+    def _split(self, w: Tensor) -> dict[str, Tensor]:
+        parts = torch.split(w, [shape.numel() for shape in self.shapes])
+        return {name: part.view(shape) for name, part, shape in zip(self.names, parts, self.shapes, strict=True)}
+
+    def _call(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
+        return torch.func.functional_call(self.template, weights, (x.reshape(-1, 1),))
+
+
+def _check_module(module: nn.Module, outputs: int) -> None:
+    try:
+        with torch.no_grad():
+            values = module.double()(torch.zeros(3, 1, dtype=torch.float64))
+    except Exception as error:
+        raise ValueError(
+            f"`network` must map times (k, 1) to (k, {outputs}), but called with (3, 1) it failed: {error}"
+        ) from error
+    if not isinstance(values, Tensor) or tuple(values.shape) != (3, outputs):
+        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise ValueError(
+            f"`network` returns {shape} for times of shape (3, 1), but the problem has {outputs} component(s): it must "
+            f"return (k, {outputs}), one output for each component"
+        )
+
+
+def trainable(network: MLP | nn.Module, outputs: int) -> Trainable:
+    """What the methods train: an `MLP`, or a copy of any module from (k, 1) to (k, outputs)."""
+    if isinstance(network, MLP):
+        return network.trainable(outputs)
+    if isinstance(network, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance] - not everybody checks types
+        import copy
+
+        return ModuleWeights(copy.deepcopy(network), outputs)
+    raise TypeError(f"`network` must be odenn.MLP(...) or a torch.nn.Module, got {type(network).__name__}")

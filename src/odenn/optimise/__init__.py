@@ -1,0 +1,1 @@
+"""Optimisers for the weights of a network."""

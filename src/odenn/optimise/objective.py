@@ -1,0 +1,57 @@
+"""What an optimiser is given, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Objective(Protocol):
+    """A sum of squares |r(w)|^2 / m of m residuals."""
+
+    @property
+    def blocks(self) -> int:
+        """r consists of so many equal parts, one for each component."""
+        ...
+
+    def residual(self, w: Tensor) -> Tensor:
+        """r (m,), differentiable by w (P,) where w requires it."""
+        ...
+
+    def linearise(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """r (m,) and its Jacobian J (m, P), without a graph."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One iteration."""
+
+    iteration: int
+    loss: float  # mean square of the residuals
+    gradient: float  # norm of the loss's gradient
+    control: float  # damping, or learning rate
+    residuals: tuple[float, ...] = ()  # largest of each component
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fit:
+    """Weights that an optimiser found."""
+
+    w: Tensor
+    largest: float  # residual
+    iterations: int
+    stop: str  # why it ended
+    history: tuple[Record, ...]
+
+
+def peaks(r: Tensor, blocks: int) -> tuple[float, ...]:
+    """Largest residual of each block."""
+    return tuple(r.detach().abs().reshape(blocks, -1).amax(1).tolist())
+
+
+Watch = Callable[[Record], bool]
+"""Shown every iteration; True ends the run, which keeps the best weights so far."""

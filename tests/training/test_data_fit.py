@@ -1,0 +1,144 @@
+"""DataFit: fit, the data's own error, and which of the two limits the result."""
+
+import numpy as np
+import pytest
+
+import odenn
+from odenn.methods.data import CSV, RK4, Euler, Reference, Samples
+from odenn.methods.data_fit import DataFit
+from odenn.monitor import Trouble
+from odenn.networks.mlp import MLP
+from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
+from odenn.optimise.torch_optimiser import TorchOptimiser
+
+PAIR = "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"
+
+
+def pair(end: float = 2.0) -> odenn.IVP:
+    return odenn.parse(PAIR, span=(0, end))
+
+
+def coupled() -> odenn.IVP:
+    f = lambda t, y, dy: [-2 * y[0] + y[1], y[0] - 2 * y[1]]  # noqa: E731
+    return odenn.IVP(f, y0=[[1, 0], [0, 0]], span=(0, 10), order=2)
+
+
+def fit(problem, rtol=1e-6, **options):
+    outcome = DataFit(**options).run(problem, rtol=rtol, atol=None)
+    return odenn.Solution(problem=problem, outcome=outcome, rtol=rtol)
+
+
+def calibrated(solution, rtol=1e-12):
+    t = np.linspace(*solution.span, 201)
+    error = np.abs(solution(t) - odenn.solve(solution.problem, rtol=rtol)(t)).max(axis=1)
+    ratio = error / solution.error(t).max(axis=1)
+    return ((ratio > 0.2) & (ratio < 5)).all()
+
+
+@pytest.mark.parametrize(("method", "order"), [(Euler, 1), (RK4, 4)])
+def test_data_converge_with_their_order_and_know_their_error(method, order):
+    exact = odenn.solve(pair(), rtol=1e-12)
+    errors = []
+    for step in (0.1, 0.05):
+        data = method(step).trajectory(pair())
+        true = np.abs(data.y - exact(data.t)).max()
+        assert 0.5 < data.error.max() / true < 2
+        errors.append(true)
+    assert abs(np.log2(errors[0] / errors[1]) - order) < 0.4
+
+
+@pytest.mark.parametrize(("activation", "most"), [("elu", 1e-4), ("tanh", 1e-7)])
+def test_the_story_in_which_the_data_limit(activation, most):
+    """Euler data on [0, 10]: the network follows them closely, and they are 5 % wrong."""
+    solution = fit(pair(10.0), network=MLP([32] * 5, activation), data=Euler(0.01))
+    assert solution.outcome.fit_error < most
+    assert 0.04 < solution.outcome.data_error < 0.06
+    assert not solution.success
+    assert "the data limit the result" in solution.message
+    assert Trouble.DATA in [found.trouble for found in solution.outcome.diagnoses]
+    assert calibrated(solution)
+
+
+def test_reference_data_meet_the_tolerance():
+    solution = fit(pair(), data=Reference(), rtol=1e-6)
+    assert solution.success
+    assert calibrated(solution)
+
+
+@pytest.mark.parametrize("slopes", [False, True])
+def test_second_order_system(slopes):
+    solution = fit(coupled(), data=RK4(0.01), slopes=slopes)
+    t = np.linspace(0, 10, 101)
+    exact = np.stack([np.cos(t) + np.cos(np.sqrt(3) * t), np.cos(t) - np.cos(np.sqrt(3) * t)]) / 2
+    assert np.abs(solution(t) - exact).max() < 1e-6
+    assert calibrated(solution)
+
+
+def test_samples_of_an_inner_start():
+    problem = odenn.IVP(lambda t, y: [-t * y[0]], y0=[1.0], span=(-2, 2), t0=0.0)
+    t = np.linspace(-2, 2, 81)
+    solution = fit(problem, data=Samples(t, np.exp(-t * t / 2)), rtol=1e-4)
+    assert solution.span == (-2.0, 2.0)
+    assert np.abs(solution(t)[0] - np.exp(-t * t / 2)).max() < 1e-4
+
+
+def test_csv(tmp_path):
+    t = np.linspace(0, 2, 60)
+    path = tmp_path / "run.csv"
+    lines = ["x, y2, y1, note", *(f"{a!r},{float(np.cosh(a))!r},{float(np.exp(a))!r},ok" for a in t.tolist())]
+    path.write_text("\n".join(lines))
+    solution = fit(pair(), data=CSV(path), rtol=1e-4)
+    assert solution.success, solution.message
+    path.write_text("x,y1,y2\n0,1,1\n1,two,3\n")
+    with pytest.raises(ValueError, match=r"line 3.*'two'"):
+        fit(pair(), data=CSV(path))
+    path.write_text("x,y1\n0,1\n1,2\n")
+    with pytest.raises(ValueError, match="no column 'y2'"):
+        fit(pair(), data=CSV(path))
+
+
+def test_first_order_optimiser_with_batches():
+    adam = TorchOptimiser(iterations=150, lr=1e-2)
+    solution = fit(pair(), network=MLP([16, 16]), data=RK4(0.02), optimizer=adam, batch=32, rtol=1e-6)
+    assert not solution.success
+    assert 1e-4 < solution.outcome.fit_error < 0.5
+    assert len(solution.outcome.history) == 150
+    assert calibrated(solution)
+
+
+def test_bad_data_are_named():
+    t = np.linspace(0, 2, 10)
+    y = np.stack([t, t])
+    with pytest.raises(ValueError, match="twice"):
+        Samples(np.repeat(t, 2), np.repeat(y, 2, axis=1))
+    with pytest.raises(ValueError, match="must increase"):
+        Samples(t[::-1], y)
+    with pytest.raises(ValueError, match="not finite"):
+        Samples(t, np.where(y == 0, np.nan, y))
+    with pytest.raises(ValueError, match="at least 4"):
+        Samples(t[:3], y[:, :3])
+    with pytest.raises(ValueError, match="transpose"):
+        Samples(t, y.T)
+    with pytest.raises(ValueError, match="`dy` has shape"):
+        Samples(t, y, dy=y[:1])
+    with pytest.raises(ValueError, match=r"1 component\(s\), the problem has 2"):
+        fit(pair(), data=Samples(t, y[0]))
+    with pytest.raises(ValueError, match="outside the span"):
+        fit(pair(1.0), data=Samples(t, y))
+    with pytest.raises(ValueError, match="`step`"):
+        Euler(0.0)
+    with pytest.raises(ValueError, match="without bound"):
+        fit(odenn.parse("y' = y^2; y(0) = 1", span=(0, 3)), data=RK4(0.01))
+
+
+def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="`batch` needs"):
+        DataFit(batch=4, optimizer=LevenbergMarquardt())
+    with pytest.raises(ValueError, match="`validation`"):
+        DataFit(validation=1.0)
+    with pytest.raises(ValueError, match="`windows`"):
+        DataFit(windows="few")
+    with pytest.raises(TypeError, match="`data`"):
+        DataFit(data="run.csv")
+    with pytest.raises(ValueError, match="needs data with derivatives"):
+        fit(pair(), data=Samples([0, 0.5, 1, 1.5], [[1, 2, 3, 4]] * 2), slopes=True)

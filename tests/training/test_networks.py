@@ -1,0 +1,80 @@
+"""Deep networks: series, Jacobians and starts."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from odenn.derivatives import taylor
+from odenn.networks.activations import ACTIVATIONS
+from odenn.networks.mlp import MLP, ModuleWeights, trainable
+
+X = torch.linspace(-1, 1, 9, dtype=torch.float64)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_series_and_jacobian_are_those_of_autograd(activation, paired):
+    network = MLP([6, 5], activation).trainable(2)
+    w = network.start(seeded(), paired=paired)
+    w = w + 0.01 * torch.randn(w.shape, dtype=w.dtype, generator=seeded())
+    module = network.module(w)
+    torch.testing.assert_close(
+        network.series(w, X, 4), taylor(lambda s: module(s[:, None]), X, 4), rtol=1e-9, atol=1e-9
+    )
+    values, pullback = network.linearise(w, X, 2)
+    seeds = torch.randn(3, 3, 9, 2, dtype=torch.float64, generator=seeded())
+    _, automatic = ModuleWeights(module, 2).linearise(w, X, 2)
+    torch.testing.assert_close(pullback(seeds), automatic(seeds), rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(values, network.series(w, X, 2))
+
+
+@pytest.mark.parametrize("hidden", [[32] * 5, [8], [7, 5]])
+def test_paired_start_is_zero_but_not_stuck(hidden):
+    network = MLP(hidden, "tanh").trainable(2)
+    w = network.start(seeded(), paired=True)
+    values, pullback = network.linearise(w, X, 1)
+    assert float(values.abs().max()) < 1e-10
+    J = pullback(torch.ones(1, 2, 9, 2, dtype=torch.float64))
+    assert torch.linalg.matrix_rank(J) >= 5
+
+
+def test_same_seed_same_weights_and_no_global_seed():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    a, b = (MLP([4], "sin").trainable(1).start(torch.Generator().manual_seed(3), paired=False) for _ in range(2))
+    assert torch.equal(a, b)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_module_is_left_alone():
+    """A user's network is copied before it is trained or turned to float64."""
+    module = nn.Sequential(nn.Linear(1, 3), nn.Tanh(), nn.Linear(3, 2))
+    kept = copy.deepcopy(module.state_dict())
+    network = trainable(module, 2)
+    network.module(torch.zeros(network.size, dtype=torch.float64))
+    assert all(torch.equal(kept[name], value) for name, value in module.state_dict().items())
+    assert next(module.parameters()).dtype == torch.float32
+
+
+def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="`activation` must be one of tanh"):
+        MLP([8], "sigmoidal")
+    with pytest.raises(ValueError, match="`hidden`"):
+        MLP([])
+    with pytest.raises(TypeError, match=r"write \[32\]"):
+        MLP(32)
+    with pytest.raises(ValueError, match=r"returns \(3, 5\).*2 component"):
+        trainable(nn.Linear(1, 5), 2)
+    with pytest.raises(ValueError, match="failed"):
+        trainable(nn.Linear(2, 1), 1)
+    with pytest.raises(ValueError, match="no weights"):
+        trainable(nn.Identity(), 1)
+    with pytest.raises(TypeError, match=r"odenn\.MLP"):
+        trainable("tanh", 1)

@@ -1,0 +1,204 @@
+"""Residual: the contract with its certificate, on problems of every kind."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import odenn
+from odenn.methods.residual import Residual
+from odenn.networks.mlp import MLP
+from odenn.optimise.torch_optimiser import TorchOptimiser
+
+PAIR = "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"
+
+
+def pair(end: float = 2.0) -> odenn.IVP:
+    return odenn.parse(PAIR, span=(0, end))
+
+
+def pair_exact(t):
+    return np.stack([np.exp(t), np.cosh(t)])
+
+
+def oscillator() -> odenn.IVP:
+    return odenn.IVP(lambda t, y, dy: [-y[0]], y0=[[0], [1]], span=(0, 10), order=2)
+
+
+def solve(problem, method=None, rtol=1e-6):
+    outcome = (method or Residual()).run(problem, rtol=rtol, atol=None)
+    return odenn.Solution(problem=problem, outcome=outcome, rtol=rtol)
+
+
+def true_error(solution, exact, points=401):
+    t = np.linspace(*solution.span, points)
+    return np.abs(solution(t) - exact(t)), t
+
+
+@pytest.mark.parametrize(
+    ("problem", "exact", "rtol"),
+    [
+        (pair(), pair_exact, 1e-8),
+        (pair(10.0), pair_exact, 1e-8),
+        (oscillator(), lambda t: np.sin(t)[None], 1e-8),
+        (odenn.parse("y''' = -y'; y(0) = 0, y'(0) = 1, y''(0) = 0", span=(0, 4)), lambda t: np.sin(t)[None], 1e-6),
+        (odenn.IVP(lambda t, y: [-y[0]], y0=[1], span=(2, 0)), lambda t: np.exp(2 - t)[None], 1e-8),
+        (odenn.IVP(lambda t, y: [-t * y[0]], y0=[1], span=(-1, 2), t0=0.0), lambda t: np.exp(-t * t / 2)[None], 1e-7),
+        (odenn.parse("y'' = 0; y(0) = 0, y'(0) = 0", span=(0, 1)), lambda t: 0 * t[None], 1e-6),
+    ],
+    ids=["pair-2", "pair-10", "oscillator", "third-order", "backwards", "inner-start", "at-rest"],
+)
+def test_contract(problem, exact, rtol):
+    """Success, the true error within the tolerance, the estimate right."""
+    solution = solve(problem, rtol=rtol)
+    assert solution.success, solution.message
+    error, t = true_error(solution, exact)
+    assert (error <= rtol * np.abs(exact(t)).max(axis=1, keepdims=True) + 1e-15).all()
+    estimate = solution.error(t).max(axis=1)
+    large = error.max(axis=1) > 1e-12 * np.maximum(np.abs(exact(t)).max(axis=1), 1e-6)
+    assert (error.max(axis=1)[large] / estimate[large] > 0.2).all()
+    assert (error.max(axis=1)[large] / estimate[large] < 2.0).all()
+
+
+def test_text_of_mixed_orders_against_collocation():
+    problem = odenn.parse("x'' = -x + y, y' = -y*x; x(0) = 1, x'(0) = 0, y(0) = 1", span=(0, 5))
+    solution, reference = solve(problem, rtol=1e-7), odenn.solve(problem, rtol=1e-12)
+    t = np.linspace(0, 5, 101)
+    assert solution.success
+    assert np.abs(solution(t) - reference(t)).max() < 1e-7
+
+
+def test_second_stage_gains_digits():
+    one, two = (solve(pair(), Residual(windows=1, stages=stages), rtol=1e-11) for stages in (1, 2))
+    first, second = (true_error(s, pair_exact)[0].max() for s in (one, two))
+    assert second < 0.1 * first
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        Residual(network=MLP([16, 16], "sin")),
+        Residual(network=MLP([24, 24], "gelu")),
+        Residual(sampling="adaptive"),
+        Residual(sampling="uniform"),
+        Residual(sampling="random"),
+        Residual(decay="exponential"),
+        Residual(windows=[0.5, 1.0]),
+        Residual(network=nn.Sequential(nn.Linear(1, 20), nn.Tanh(), nn.Linear(20, 2)), points=12),
+    ],
+)
+def test_options(method):
+    solution = solve(pair(), method, rtol=1e-5)
+    assert solution.success, solution.message
+    assert true_error(solution, pair_exact)[0].max() < 1e-5 * math.exp(2)
+
+
+def test_same_seed_same_result():
+    t = np.linspace(0, 2, 21)
+    assert np.array_equal(solve(pair())(t), solve(pair())(t))
+
+
+def test_bad_training_is_found_out():
+    """Stopped early, one window over a growing solution, a kinked network: never a success that is none."""
+    adam = TorchOptimiser(iterations=60, lr=3e-3)
+    methods = [
+        (pair(), Residual(network=MLP([16, 16]), windows=1, optimizer=adam)),
+        (pair(10.0), Residual(windows=1)),
+        (pair(), Residual(network=MLP([8], "elu"), windows=1)),
+        (pair(), Residual(network=MLP([2]), windows=1, points=4)),
+    ]
+    for problem, method in methods:
+        solution = solve(problem, method, rtol=1e-9)
+        error, t = true_error(solution, pair_exact)
+        assert not solution.success
+        assert solution.outcome.diagnoses is not None
+        ratio = error.max(axis=1) / solution.error(t).max(axis=1)
+        assert ((ratio > 0.2) & (ratio < 5)).all()
+
+
+def test_blow_up_has_its_status():
+    solution = solve(odenn.parse("y' = y^2; y(0) = 1", span=(0, 2)), rtol=1e-4)
+    assert solution.status is odenn.Status.BLOW_UP
+    assert 0.99 < solution.span[1] < 1.01
+    assert abs(solution(0.5)[0] - 2) < 1e-3
+
+
+def test_nonsense_network_has_no_false_success():
+    """An error that blows up on its own: y' = y^2 from a wrong curve."""
+    problem = odenn.parse("y' = y^2 - 1; y(0) = 0.9", span=(0, 8))
+    solution = solve(problem, Residual(network=MLP([4]), windows=1, optimizer=TorchOptimiser(iterations=5)), rtol=1e-3)
+    assert not solution.success
+    assert solution.error(np.linspace(0, 8, 9)).max() > 0.1
+
+
+def test_budget_and_interruption():
+    assert solve(pair(10.0), Residual(max_windows=2), rtol=1e-6).status is odenn.Status.BUDGET
+    assert solve(pair(10.0), Residual(max_seconds=1e-3), rtol=1e-6).status is odenn.Status.BUDGET
+
+    def stop(fraction):
+        raise KeyboardInterrupt
+
+    outcome = Residual().run(pair(10.0), rtol=1e-6, atol=None, progress=stop)
+    assert "interrupted" in outcome.message
+    assert outcome.windows.start.size == 1
+
+
+def test_progress_is_reported():
+    seen = []
+    Residual().run(pair(), rtol=1e-6, atol=None, progress=seen.append)
+    assert seen[-1] == 1.0
+    assert seen == sorted(seen)
+
+
+def test_solution_as_a_module():
+    solution = solve(pair())
+    t = torch.linspace(0, 2, 11, dtype=torch.float64, requires_grad=True)
+    y = solution.network(t)
+    np.testing.assert_allclose(y.detach().numpy().T, solution(t.detach().numpy()), rtol=1e-12)
+    slope = torch.autograd.grad(y[:, 0].sum(), t)[0]
+    np.testing.assert_allclose(slope.numpy(), solution.derivative(t.detach().numpy())[0], rtol=1e-9)
+    forward = torch.func.jvp(solution.network, (t,), (torch.ones_like(t),))[1]
+    np.testing.assert_allclose(forward[:, 0].detach().numpy(), slope.numpy(), rtol=1e-9)
+    assert np.abs(solution.residual(np.linspace(0, 2, 50))).max() < 1e-4
+
+
+def test_numpy_right_hand_side_is_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"torch\.sin instead of np\.sin"):
+        solve(odenn.IVP(lambda t, y: [np.sin(y[0])], y0=[1.0], span=(0, 1)))
+
+
+def test_torch_right_hand_side():
+    problem = odenn.IVP(lambda t, y: [-torch.sin(y[0])], y0=[1.0], span=(0, 2))
+    assert solve(problem).success
+
+
+def test_activation_too_rough_for_the_order():
+    with pytest.raises(ValueError, match="no second derivative"):
+        solve(oscillator(), Residual(network=MLP([8], "relu")))
+    with pytest.warns(UserWarning, match="kinks cap the accuracy"):
+        solve(oscillator(), Residual(network=MLP([8], "elu"), windows=1), rtol=1e-2)
+
+
+def test_mistakes_are_named():
+    for options, words in [
+        ({"points": 3}, "`points`"),
+        ({"sampling": "sobol"}, "`sampling`"),
+        ({"stages": 0}, "`stages`"),
+        ({"windows": "many"}, "`windows`"),
+        ({"windows": 0}, "`windows`"),
+        ({"decay": "none"}, "`decay`"),
+        ({"max_windows": 0}, "`max_windows`"),
+        ({"max_seconds": 0}, "`max_seconds`"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            Residual(**options)
+    with pytest.raises(TypeError, match="`network`"):
+        Residual(network="tanh")
+    with pytest.raises(TypeError, match="`optimizer`"):
+        Residual(optimizer="adam")
+    with pytest.raises(ValueError, match="within the span"):
+        solve(pair(), Residual(windows=[1.0, 5.0]))
+    with pytest.raises(ValueError, match="2 component"):
+        solve(pair(), Residual(network=nn.Linear(1, 3)))
