@@ -78,7 +78,6 @@ def certify(problem: IVP, trained: Trained, *, rtol: float, atol: Array) -> Cert
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         peak = np.abs(problem.initial)
-        resolution: list[Array] = []  # what the estimate can be wrong by, beside each of `parts`
         ahead: dict[bool, tuple[Array, bool]] = {}  # per direction: true states where it ended, still bounded
         for w in order:
             a, h = float(trained.start[w]), float(trained.length[w])
@@ -89,22 +88,19 @@ def certify(problem: IVP, trained: Trained, *, rtol: float, atol: Array) -> Cert
             if solved is None:
                 unbounded = a if unbounded is None else unbounded
                 parts.append(_unknown(problem.n, a, h))
-                resolution.append(np.zeros((1, problem.n)))
                 ahead[h > 0] = (true, False)
                 continue
             outcome, reached = solved
             parts.append(_first_components(outcome.windows, problem.n))
-            resolution.append(np.tile(0.5 * outcome.atol[: problem.n], (outcome.windows.start.size, 1)))
             end = outcome.windows.derivative(np.array([reached]), 0)[:, 0]
             end += _states(problem, trained, int(w), reached)
             complete = _complete(outcome, a, h)
             if not complete:
                 unbounded = reached if unbounded is None else unbounded
                 parts.append(_unknown(problem.n, reached, a + h - reached))
-                resolution.append(np.zeros((1, problem.n)))
             ahead[h > 0] = (end, complete)
-        errors, fine = _joined(parts, resolution, problem.n)
-        worst, floor = _verdict(problem, trained, errors, fine, rtol, atol)
+        errors = _joined(parts, problem.n)
+        worst, floor = _verdict(problem, trained, errors, rtol, atol)
     return Certificate(errors=errors, worst=worst, floor=floor, unbounded_from=unbounded)
 
 
@@ -190,8 +186,7 @@ def _unknown(n: int, a: float, h: float) -> Windows:
     return Windows(np.array([a]), np.array([h]), np.full((1, n), np.inf), np.zeros((1, n, 2)), LegendreUnits(2))
 
 
-def _joined(parts: list[Windows], resolution: list[Array], n: int) -> tuple[Windows, Array]:
-    """One function, windows in the order of time, and the resolution (W, n) in the same order."""
+def _joined(parts: list[Windows], n: int) -> Windows:
     r = max((part.weights.shape[2] for part in parts), default=2)
     wide = [np.pad(part.weights, ((0, 0), (0, 0), (0, r - part.weights.shape[2]))) for part in parts]
     start = np.concatenate([np.empty(0), *(part.start for part in parts)])
@@ -199,14 +194,11 @@ def _joined(parts: list[Windows], resolution: list[Array], n: int) -> tuple[Wind
     order = np.argsort(np.minimum(start, start + length), kind="stable")
     value = np.concatenate([np.empty((0, n)), *(part.value for part in parts)])
     weights = np.concatenate([np.empty((0, n, r)), *wide])
-    windows = Windows(start[order], length[order], value[order], weights[order], LegendreUnits(r))
-    return windows, np.concatenate([np.empty((0, n)), *resolution])[order]
+    return Windows(start[order], length[order], value[order], weights[order], LegendreUnits(r))
 
 
-def _verdict(
-    problem: IVP, trained: Trained, errors: Windows, resolution: Array, rtol: float, atol: Array
-) -> tuple[float, Array]:
-    """Largest estimate / contract; floor (W, n) by the end of each window: rounding, and what was not resolved."""
+def _verdict(problem: IVP, trained: Trained, errors: Windows, rtol: float, atol: Array) -> tuple[float, Array]:
+    """Largest estimate / contract, and the rounding error (W, n) by the end of each window of the estimate."""
     n, t0 = problem.n, float(problem.t0 or 0.0)
     floor = np.zeros((errors.start.size, n))
     worst = 0.0
@@ -220,8 +212,7 @@ def _verdict(
         e = errors.derivative(t, 0)
         y = np.abs(trained.levels(t, 0)[0] + np.where(np.isfinite(e), e, 0.0))  # the best knowledge of the solution
         running = np.maximum.accumulate(np.maximum(y, np.abs(problem.initial[:n, None])), axis=1)
-        rounding = FLOOR * np.sqrt(np.arange(here.size) + 1.0)[:, None] * running[:, SAMPLES - 1 :: SAMPLES].T
-        floor[here] = rounding + np.maximum.accumulate(resolution[here], axis=0)
-        ratio = (np.abs(e) + np.repeat(floor[here], SAMPLES, axis=0).T) / (atol.reshape(n, 1) + rtol * running)
+        ratio = np.abs(e) / (atol.reshape(n, 1) + rtol * running)
         worst = max(worst, float(np.nan_to_num(ratio, nan=np.inf, posinf=np.inf).max()))
+        floor[here] = FLOOR * np.sqrt(np.arange(here.size) + 1.0)[:, None] * running[:, SAMPLES - 1 :: SAMPLES].T
     return worst, floor

@@ -176,7 +176,7 @@ class IVP:
         t of shape () with Z (N,), or t (k,) with Z (N, k); the result has the shape of Z.
         """
         shape = np.shape(Z)
-        t = np.broadcast_to(np.asarray(t, dtype=float), shape[1:] or (1,))
+        t = np.broadcast_to(np.asarray(t, dtype=float), shape[1:] or (1,)).copy()
         states = np.asarray(Z, dtype=float).reshape(shape[0], -1)
         return np.concatenate((self.rhs(t, states), states))[self.layout.source].reshape(shape)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from odenn.methods.collocation import Collocation
-from odenn.methods.outcome import Progress
+from odenn.methods.outcome import Method, Progress
 from odenn.problem import IVP
 from odenn.solution import Solution
 
@@ -19,7 +19,7 @@ def solve(
     *,
     rtol: float = 1e-6,
     atol: ArrayLike | None = None,
-    method: Collocation | None = None,
+    method: Method | None = None,
     compile: bool = False,  # noqa: A002 - the word that torch and Numba users expect
     progress: Progress | None = None,
 ) -> Solution:
@@ -39,7 +39,7 @@ def solve(
         Absolute tolerance, one number or one for each component; default a millionth of rtol times the size of the
         initial values, which matters only for components that start at zero.
     method
-        Default `Collocation()`.
+        Default `Collocation()`; or `Residual(...)`, `DataFit(...)`, which train networks.
     compile
         Compile the engine and the right-hand side (see `Collocation`).
     progress
@@ -67,6 +67,8 @@ def solve(
     if not hasattr(method, "run"):
         raise TypeError(f"`method` must be a method of odenn, such as odenn.Collocation(), got {method!r}")
     if compile:
+        if not isinstance(method, Collocation):
+            raise ValueError(f"`compile=True` goes with Collocation(), not with {type(method).__name__}")
         method = replace(method, compile=True)
     outcome = method.run(problem, rtol=tolerance, atol=absolute, progress=progress)
     return Solution(problem=problem, outcome=outcome, rtol=tolerance)

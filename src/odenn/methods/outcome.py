@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from odenn.networks.tables import Array
 from odenn.networks.windows import Windows
+from odenn.problem import IVP
 from odenn.status import Status
 
 Progress = Callable[[float], None]
 """Called now and then with the fraction of the span that is solved."""
+
+
+class Method(Protocol):
+    """How the weights are found: options, frozen, and `run`."""
+
+    def run(self, problem: IVP, *, rtol: float, atol: Array | None, progress: Progress | None = None) -> Outcome:
+        """Solve `problem` to |error_i(t)| <= atol_i + rtol max_{s <= t} |y_i(s)|; atol (n,), None for the default."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
