@@ -159,6 +159,27 @@ class IVP:
         return len(self.orders)
 
     @property
+    def ends(self) -> list[float]:
+        """Where a march from t0 goes: the end of the span, and its start if t0 lies inside."""
+        assert self.span is not None
+        start, end = self.span
+        return [point for point in (end, start) if point != self.t0]
+
+    @property
+    def size(self) -> float:
+        """Size of the solution at its start: of the values; if all are zero, of what the slopes add over the span."""
+        assert self.span is not None
+        values = float(np.abs(self.initial[: self.n]).max())
+        if values == 0.0:
+            slopes = self.first_order(self.t0 or 0.0, self.initial)
+            values = float(np.abs(slopes).max()) * abs(self.span[1] - self.span[0])
+        return values or 1.0
+
+    def default_atol(self, rtol: float) -> Array:
+        """(n,) absolute tolerance where none is asked for: only components that start at zero feel it."""
+        return np.full(self.n, 1e-6 * rtol * self.size)
+
+    @property
     def independent(self) -> str:
         """Name of the independent variable."""
         return self.system.independent if self.system is not None else "t"

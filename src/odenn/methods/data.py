@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from odenn.methods.collocation import Collocation
-from odenn.methods.torch_rhs import first_order
 from odenn.networks.tables import Array
 from odenn.problem import IVP
 
@@ -194,14 +193,14 @@ Step = Callable[[IVP, float, Array, float], Array]
 
 
 def _euler_step(problem: IVP, t: float, z: Array, h: float) -> Array:
-    return z + h * first_order(problem, t, z)
+    return z + h * problem.first_order(t, z)
 
 
 def _rk4_step(problem: IVP, t: float, z: Array, h: float) -> Array:
-    k1 = first_order(problem, t, z)
-    k2 = first_order(problem, t + h / 2, z + h / 2 * k1)
-    k3 = first_order(problem, t + h / 2, z + h / 2 * k2)
-    k4 = first_order(problem, t + h, z + h * k3)
+    k1 = problem.first_order(t, z)
+    k2 = problem.first_order(t + h / 2, z + h / 2 * k1)
+    k3 = problem.first_order(t + h / 2, z + h / 2 * k2)
+    k4 = problem.first_order(t + h, z + h * k3)
     return z + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
 
 
@@ -228,7 +227,7 @@ def _stepped(problem: IVP, step: float, method: Step, order: int) -> Trajectory:
     sort = np.argsort(t)
     t, Z, error = t[sort], Z[:, sort], error[:, sort]
     with np.errstate(all="ignore"):
-        slopes = first_order(problem, t, Z)[: problem.n]
+        slopes = problem.first_order(t, Z)[: problem.n]
     return Trajectory(t=t, y=Z[: problem.n], dy=slopes, error=error[: problem.n])
 
 

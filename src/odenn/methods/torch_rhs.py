@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from odenn.calling import parameters_of
-from odenn.networks.tables import Array
 from odenn.problem import IVP
 
 REMEDY = (
@@ -50,14 +49,6 @@ class TorchRhs:
         if self.n == 1 and not isinstance(rows, list | tuple) and (not isinstance(rows, Tensor) or rows.ndim < 2):
             rows = [rows]
         return [_row(rows[i], t) for i in range(self.n)]
-
-
-def first_order(problem: IVP, t: Array | float, Z: Array) -> Array:
-    """As `IVP.first_order`, with arrays of its own: torch warns of the read-only ones that broadcasting makes."""
-    shape = np.shape(Z)
-    states = Z.reshape(shape[0], -1)
-    slopes = problem.rhs(np.full(states.shape[1], t), states)
-    return np.concatenate((slopes, states))[problem.layout.source].reshape(shape)
 
 
 def torch_rhs(problem: IVP) -> TorchRhs:

@@ -33,7 +33,6 @@ FINEST = 4e-15  # relative local tolerance; below it there is only rounding
 GIVE_UP = 1e5  # estimate / tolerance at which an attempt is stopped and a tighter one begun
 CHUNK = 64  # windows per visit of the engine in plain Python; the driver looks at clock and progress in between
 COMPILED_CHUNK = 256
-DEFAULT_ATOL = 1e-6  # of rtol times the size of the initial values: only zero crossings at the start feel it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,7 @@ class Collocation:
         clock = time.perf_counter()
         machine = _compiled(problem) if self.compile else _plain(problem)
         if atol is None:
-            atol = np.full(problem.n, DEFAULT_ATOL * rtol * _size(problem))
+            atol = problem.default_atol(rtol)
         counts = np.zeros(8, dtype=np.int64)
         fraction = LOCAL
         best: list[_Leg] = []
@@ -95,7 +94,7 @@ class Collocation:
                 attempts += 1
                 legs = [
                     _march(self, problem, machine, end, rtol, atol, fraction, counts, clock, progress)
-                    for end in _ends(problem)
+                    for end in problem.ends
                 ]
                 best = _better(best, legs)
                 worst = max(leg.state.worst for leg in legs)
@@ -170,23 +169,6 @@ def _undisturbed(march: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return call
-
-
-def _ends(problem: IVP) -> list[float]:
-    """Where the marches from t0 go: the end of the span, and its start if t0 lies inside."""
-    assert problem.span is not None
-    start, end = problem.span
-    return [point for point in (end, start) if point != problem.t0]
-
-
-def _size(problem: IVP) -> float:
-    """Size of the solution at its start: of the values; if all are zero, of what the slopes add over the span."""
-    assert problem.span is not None
-    values = float(np.abs(problem.initial[: problem.n]).max())
-    if values == 0.0:
-        slopes = problem.first_order(problem.t0 or 0.0, problem.initial)
-        values = float(np.abs(slopes).max()) * abs(problem.span[1] - problem.span[0])
-    return values or 1.0
 
 
 def _first_length(problem: IVP, jacobian: Array, end: float) -> float:
@@ -337,7 +319,7 @@ def _is_blowing_up(problem: IVP, state: State) -> bool:
     assert problem.span is not None
     size = float(np.abs(state.z[: problem.n]).max())
     slope = np.abs(problem.first_order(state.t, state.z)[: problem.n]).max()
-    return size > 1e3 * _size(problem) and slope * max(abs(end - state.t) for end in problem.span) > 1e3 * size
+    return size > 1e3 * problem.size and slope * max(abs(end - state.t) for end in problem.span) > 1e3 * size
 
 
 def _why_stuck(problem: IVP, state: State, forwards: bool) -> Status:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from odenn.methods.outcome import Progress
 from odenn.methods.residual.objective import ResidualObjective, chebyshev, defect_of
-from odenn.methods.torch_rhs import TorchRhs, first_order
+from odenn.methods.torch_rhs import TorchRhs
 from odenn.methods.trained import Piece, Stage
 from odenn.networks.legendre import features, integrated_features
 from odenn.networks.mlp import Trainable
@@ -260,7 +260,7 @@ def _scales(plan: Plan, t: float, z: Array, length: float, peak: Tensor) -> tupl
     and at an Euler step's end."""
     problem, n = plan.problem, plan.problem.n
     with np.errstate(all="ignore"):
-        slopes = first_order(problem, t, z)
+        slopes = problem.first_order(t, z)
         ahead = z + length * slopes
         here, there = problem.rhs([t], z)[:, 0], problem.rhs([t + length], ahead)[:, 0]
     there = np.where(np.isfinite(there), there, here)

@@ -15,7 +15,7 @@ import torch
 from odenn.certificate import Certificate, certify
 from odenn.methods.outcome import Outcome, Progress, Stats
 from odenn.methods.residual.march import BUDGET, FINISHED, INTERRUPTED, Leg, Plan, Work, march
-from odenn.methods.torch_rhs import first_order, torch_rhs
+from odenn.methods.torch_rhs import torch_rhs
 from odenn.methods.trained import TrainedNetworks, TrainingOutcome
 from odenn.monitor import Evidence, diagnose
 from odenn.networks.mlp import MLP, trainable
@@ -32,7 +32,6 @@ FINEST = 1e-13  # relative; residuals below are rounding
 ATTEMPTS = 3
 KINKED_POINTS = 48  # between its points a kinked network runs wild
 MET = 0.9  # estimates up to this fraction of the contract count as met: the estimate is good to a few hundredths
-DEFAULT_ATOL = 1e-6  # of rtol times the size of the initial values, as in Collocation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +116,7 @@ class Residual:
         clock = time.perf_counter()
         check_smoothness(self.network, max(problem.orders))
         if atol is None:
-            atol = np.full(problem.n, DEFAULT_ATOL * rtol * _size(problem))
+            atol = problem.default_atol(rtol)
         network, rhs = trainable(self.network, problem.n), torch_rhs(problem)
         deadline = math.inf if self.max_seconds is None else clock + self.max_seconds
         kinked = getattr(self.network, "smooth", None) is not None
@@ -128,7 +127,7 @@ class Residual:
             attempts += 1
             local = max(fraction * rtol, FINEST)
             legs: list[Leg] = []
-            for end in _ends(problem):
+            for end in problem.ends:
                 plan = Plan(
                     problem=problem, rhs=rhs, network=network, optimizer=self.optimizer, points=points,
                     sampling=self.sampling, stages=self.stages, decay=self.decay, seed=self.seed, end=end,
@@ -186,21 +185,6 @@ def check_smoothness(network: Any, order: int) -> None:
         )
 
 
-def _size(problem: IVP) -> float:
-    values = float(np.abs(problem.initial[: problem.n]).max())
-    if values == 0.0:
-        slopes = first_order(problem, float(problem.t0 or 0.0), problem.initial)
-        span = problem.span or (0.0, 1.0)
-        values = float(np.abs(slopes).max()) * abs(span[1] - span[0])
-    return values or 1.0
-
-
-def _ends(problem: IVP) -> list[float]:
-    assert problem.span is not None
-    start, end = problem.span
-    return [point for point in (end, start) if point != problem.t0]
-
-
 def _outcome(
     method: Residual, problem: IVP, legs: list[Leg], trained: TrainedNetworks, certificate: Certificate, atol: Array,
     work: Work, attempts: int, seconds: float,
@@ -239,7 +223,7 @@ def _evidence(method: Residual, problem: IVP, trained: TrainedNetworks) -> Evide
     if trained.pieces:
         t = np.linspace(trained.left[0], trained.left[-1] + abs(trained.length[-1]), 201)
         values, slopes = trained.levels(t, 1)
-    start = first_order(problem, float(problem.t0 or 0.0), problem.initial)[: problem.n]
+    start = problem.first_order(float(problem.t0 or 0.0), problem.initial)[: problem.n]
     return Evidence(
         activation=getattr(network, "activation", ""),
         smooth=getattr(network, "smooth", None),
@@ -274,7 +258,7 @@ def _why_stuck(problem: IVP, leg: Leg) -> Status:
     with np.errstate(all="ignore"):
         ahead = leg.t + np.array([0.0, 1.0, 10.0]) * 4 * leg.h
         slopes = problem.rhs(ahead, np.repeat(leg.z.reshape(-1, 1), 3, axis=1))
-    if size > 1e5 * _size(problem) or (np.isfinite(size) and np.abs(slopes[:, 0]).max() * leg.h > 1e-3 * size > 0):
+    if size > 1e5 * problem.size or (np.isfinite(size) and np.abs(slopes[:, 0]).max() * leg.h > 1e-3 * size > 0):
         return Status.BLOW_UP
     if not np.isfinite(slopes).all():
         return Status.NON_FINITE
