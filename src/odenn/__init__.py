@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from odenn._version import __version__ as __version__
 from odenn.calling import PerformanceWarning as PerformanceWarning
 from odenn.methods.collocation import Collocation as Collocation
+from odenn.methods.outcome import Report as Report
 from odenn.networks.features import Features as Features
 from odenn.networks.legendre import Legendre as Legendre
 from odenn.problem import IVP as IVP

@@ -91,6 +91,7 @@ def certify(problem: IVP, trained: Trained, *, rtol: float, atol: Array) -> Cert
                 ahead[h > 0] = (true, False)
                 continue
             outcome, reached = solved
+            assert isinstance(outcome.windows, Windows)
             parts.append(_first_components(outcome.windows, problem.n))
             end = outcome.windows.derivative(np.array([reached]), 0)[:, 0]
             end += _states(problem, trained, int(w), reached)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from odenn.methods.outcome import Outcome, Stats
+from odenn.methods.outcome import Outcome, Stats, Training
 from odenn.problem import IVP
 from odenn.status import Status
 
@@ -81,6 +81,11 @@ class Solution:
     @property
     def stats(self) -> Stats:
         return self.outcome.stats
+
+    @property
+    def training(self) -> Training | None:
+        """History, diagnoses and errors of a training run; None of Collocation, which does not train."""
+        return self.outcome.training
 
     @property
     def n(self) -> int:

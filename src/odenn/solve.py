@@ -43,7 +43,8 @@ def solve(
     compile
         Compile the engine and the right-hand side (see `Collocation`).
     progress
-        Called now and then with the fraction of the span that is solved.
+        Called now and then with a `Report`: the fraction of the span that is solved, the windows so far, the last
+        iteration of a training; returning True stops the run, which keeps what it has.
 
     Returns
     -------

@@ -15,6 +15,7 @@ class Status(Enum):
     NON_FINITE = "the right-hand side stops being finite"
     STALLED = "the windows became too short to go on"
     BUDGET = "the budget was used up before the end of the span"
+    INTERRUPTED = "the run was stopped before the end of the span"
     STIFF = "the problem is stiff and is solved without an implicit method"
 
     @property
@@ -34,6 +35,7 @@ _ADVICE = {
     Status.STALLED: "the solution is returned up to that point; look there for a singularity or a discontinuity, or "
     "loosen rtol",
     Status.BUDGET: "raise max_windows or max_seconds of the method, loosen rtol or shorten the span",
+    Status.INTERRUPTED: "the solution is returned up to that point, with the best network found so far",
     Status.STIFF: "use the Legendre network and leave `stiff` to itself (the defaults): stiff windows are then "
     "solved implicitly",
 }

@@ -51,11 +51,11 @@ def test_data_converge_with_their_order_and_know_their_error(method, order):
 def test_the_story_in_which_the_data_limit(activation, most):
     """Euler data on [0, 10]: the network follows them closely, and they are 5 % wrong."""
     solution = fit(pair(10.0), network=MLP([32] * 5, activation), data=Euler(0.01))
-    assert solution.outcome.fit_error < most
-    assert 0.04 < solution.outcome.data_error < 0.06
+    assert solution.training.fit_error < most
+    assert 0.04 < solution.training.data_error < 0.06
     assert not solution.success
     assert "the data limit the result" in solution.message
-    assert Trouble.DATA in [found.trouble for found in solution.outcome.diagnoses]
+    assert Trouble.DATA in [found.trouble for found in solution.training.diagnoses]
     assert calibrated(solution)
 
 
@@ -101,8 +101,8 @@ def test_first_order_optimiser_with_batches():
     adam = TorchOptimiser(iterations=150, lr=1e-2)
     solution = fit(pair(), network=MLP([16, 16]), data=RK4(0.02), optimizer=adam, batch=32, rtol=1e-6)
     assert not solution.success
-    assert 1e-4 < solution.outcome.fit_error < 0.5
-    assert len(solution.outcome.history) == 150
+    assert 1e-4 < solution.training.fit_error < 0.5
+    assert len(solution.training.history) == 150
     assert calibrated(solution)
 
 

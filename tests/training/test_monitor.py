@@ -27,14 +27,14 @@ def test_oscillation():
     adam = TorchOptimiser(lr=1.0, iterations=80, schedule="constant")
     problem = odenn.parse(PAIR, span=(0, 2))
     outcome = run(Residual(network=MLP([16, 16]), windows=1, optimizer=adam), problem)
-    assert Trouble.OSCILLATION in troubles(outcome.diagnoses)
+    assert Trouble.OSCILLATION in troubles(outcome.training.diagnoses)
 
 
 def test_plateau():
     """A learning rate so low that nothing moves."""
     adam = TorchOptimiser(lr=1e-7, iterations=40)
     outcome = run(Residual(network=MLP([8]), windows=1, optimizer=adam), odenn.parse(PAIR, span=(0, 2)))
-    assert Trouble.PLATEAU in troubles(outcome.diagnoses)
+    assert Trouble.PLATEAU in troubles(outcome.training.diagnoses)
 
 
 def test_scales():
@@ -87,7 +87,7 @@ def test_fixed_point():
 
 
 def test_a_good_run_has_no_findings():
-    assert run(Residual(), odenn.parse(PAIR, span=(0, 2)), rtol=1e-6).diagnoses == ()
+    assert run(Residual(), odenn.parse(PAIR, span=(0, 2)), rtol=1e-6).training.diagnoses == ()
 
 
 def test_findings_read_as_sentences():

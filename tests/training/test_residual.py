@@ -113,7 +113,7 @@ def test_bad_training_is_found_out():
         solution = solve(problem, method, rtol=1e-9)
         error, t = true_error(solution, pair_exact)
         assert not solution.success
-        assert solution.outcome.diagnoses is not None
+        assert solution.training.diagnoses is not None
         ratio = error.max(axis=1) / solution.error(t).max(axis=1)
         assert ((ratio > 0.2) & (ratio < 5)).all()
 
@@ -137,18 +137,21 @@ def test_budget_and_interruption():
     assert solve(pair(10.0), Residual(max_windows=2), rtol=1e-6).status is odenn.Status.BUDGET
     assert solve(pair(10.0), Residual(max_seconds=1e-3), rtol=1e-6).status is odenn.Status.BUDGET
 
-    def stop(fraction):
+    def interrupt(report):
         raise KeyboardInterrupt
 
-    outcome = Residual().run(pair(10.0), rtol=1e-6, atol=None, progress=stop)
-    assert "interrupted" in outcome.message
+    for stop in (interrupt, lambda report: True):
+        outcome = Residual().run(pair(10.0), rtol=1e-6, atol=None, progress=stop)
+        assert outcome.status is odenn.Status.INTERRUPTED
+        assert outcome.reached == (0.0, 1.0)
     assert outcome.windows.start.size == 1
 
 
 def test_progress_is_reported():
     seen = []
     Residual().run(pair(), rtol=1e-6, atol=None, progress=seen.append)
-    assert seen[-1] == 1.0
+    assert seen[-1].fraction == 1.0
+    assert seen[-1].record.loss < 1e-12
     assert seen == sorted(seen)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Timer
 
-from odenn import IVP
+from odenn import IVP, Report
 
 PATIENCE = 1.0  # seconds without a bar
 
@@ -47,8 +47,9 @@ class SpanBar:
         """Take the bar away."""
         self._progress.stop()
 
-    def __call__(self, fraction: float) -> None:
+    def __call__(self, report: Report) -> None:
         """Take note of the fraction that is covered."""
+        fraction = report.fraction
         if fraction < self._fraction:
             self._pass += 1
         self._fraction = fraction
@@ -61,7 +62,7 @@ class SpanBar:
 
 
 @contextmanager
-def span_bar(problem: IVP) -> Generator[Callable[[float], None] | None]:
+def span_bar(problem: IVP) -> Generator[Callable[[Report], None] | None]:
     """Give a callback for `odenn.solve`; its bar shows after a second, on a terminal only."""
     if not sys.stderr.isatty():
         yield None

@@ -158,9 +158,7 @@ def _contents(solution: Solution) -> Iterator[tuple[str, str]]:
     yield "span", f"{solution.independent} = {asked[0]:.10g} to {asked[1]:.10g}{reached}"
     yield "status", solution.message
     yield "error", f"{_relative_error(solution)} estimated, {solution.rtol:g} asked (relative to the largest value)"
-    units = type(windows.units).__name__.removesuffix("Units")
-    kind = getattr(windows.units, "activation", units)
-    yield "network", f"{kind}, {windows.weights.shape[2]} units a window, {_count(windows.weights.size, 'weight')}"
+    yield "network", f"{windows.kind} a window, {_count(windows.size, 'weight')}"
     yield "windows", f"{stats.windows}, of which {stats.stiff_windows} stiff; solved in {stats.seconds:.3g} s"
 
 

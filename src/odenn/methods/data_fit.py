@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from odenn.certificate import Certificate, certify
+from odenn.certificate import certify
+from odenn.methods.conclusion import Run, conclude, looked_at
 from odenn.methods.data import CSV, FEWEST, RK4, Euler, Reference, Samples, Source, Trajectory
-from odenn.methods.outcome import Outcome, Progress, Stats
-from odenn.methods.trained import Piece, Stage, TrainedNetworks, TrainingOutcome
-from odenn.monitor import Diagnosis, Evidence, diagnose
+from odenn.methods.outcome import Outcome, Progress, Report
+from odenn.methods.trained import Piece, Stage, TrainedNetworks
+from odenn.monitor import Evidence
 from odenn.networks.activations import product
 from odenn.networks.mlp import MLP, Trainable, trainable
 from odenn.networks.tables import Array
@@ -39,7 +40,6 @@ SHORTEST = 12  # samples in a window that is not split further
 KINKED_SHORTEST, KINKED_GOAL = 60, 2e-5
 CHECKED = 400  # samples of a window that check the fit
 TRIES = 5  # halvings of one window
-MET = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,21 +111,31 @@ class DataFit:
         if self.slopes and trajectory.dy is None:
             raise ValueError("`slopes=True` needs data with derivatives: give `dy`, or leave it out")
         if atol is None:
-            atol = np.full(problem.n, 1e-6 * rtol * max(float(np.abs(problem.initial[: problem.n]).max()), 1e-300))
+            atol = problem.default_atol(rtol)
         deadline = math.inf if self.max_seconds is None else clock + self.max_seconds
         march = _March(self, problem, trajectory, trainable(self.network, problem.n), rtol, deadline, progress)
-        stopped = ""
+        ended: Status | None = None
         try:
             march.run()
         except KeyboardInterrupt:
-            stopped = "interrupted"
+            ended = Status.INTERRUPTED
         if march.late:
-            stopped = Status.BUDGET.value
+            ended = Status.BUDGET
         trained = TrainedNetworks.of(march.pieces, problem.n)
-        certificate = certify(problem, trained, rtol=rtol, atol=atol)
-        return _outcome(
-            self, problem, trajectory, trained, certificate, march, atol, stopped, time.perf_counter() - clock
+        data_error = None if trajectory.error is None else float((trajectory.error / march.size).max())
+        run = Run(
+            trained=trained,
+            reached=march.reached,
+            ended=None if ended is None else (ended, f"after {len(march.pieces)} windows"),
+            history=march.history,
+            rejected=march.rejected,
+            attempts=1,
+            clock=clock,
+            data_error=data_error,
+            fit_error=march.misfit,
         )
+        evidence = _evidence(self, problem, trained, march.misfit, data_error, march.goal)
+        return conclude(problem, run, certify(problem, trained, rtol=rtol, atol=atol), atol=atol, evidence=evidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +226,7 @@ class _March:
         self.size = _running_size(problem, data)
         self.pieces: list[Piece] = []
         self.history: list[Record] = []
-        self.iterations = self.rejected = 0
+        self.rejected = 0
         self.misfit: float = 0.0  # largest |network - data| / size so far
         self.late = False
         self.generator = torch.Generator().manual_seed(method.seed)
@@ -231,9 +241,10 @@ class _March:
                 if abs(t + h - end) < 0.3 * abs(h) or abs(h) > abs(end - t):
                     h = end - t
                 t, levels, h = self._window(t, h, levels)
-                if self.progress is not None:
-                    self.progress(abs(t - t0) / abs(end - t0))
-            self.reached.append(t)
+                self.reached.append(t)
+                report = Report(fraction=abs(t - t0) / abs(end - t0), windows=len(self.pieces), record=self.history[-1])
+                if self.progress is not None and self.progress(report) is True:
+                    raise KeyboardInterrupt
 
     def _ends(self, t0: float) -> list[float]:
         """The data's ends; the initial values must lie between or at them."""
@@ -309,7 +320,6 @@ class _March:
         target = _Batches(objective, method.batch, self.generator) if method.batch is not None else objective
         fit = method.optimizer.minimise(target, w, goal=0.5 * self.goal, watch=late)
         self.history.extend(fit.history)
-        self.iterations += fit.iterations
         piece = Piece(trial, (Stage(self.network, fit.w, scale),))
         checked = np.union1d(training, check)[:: max(1, (training.size + check.size) // CHECKED)]
         misfit = np.abs(piece.levels(data.t[checked], 0)[0] - data.y[:, checked]) / self.size[:, checked]
@@ -344,62 +354,20 @@ def _split(samples: Indices, method: DataFit, few: int) -> tuple[Indices, Indice
     return free, held
 
 
-def _outcome(
-    method: DataFit, problem: IVP, data: Trajectory, trained: TrainedNetworks, certificate: Certificate, march: _March,
-    atol: Array, stopped: str, seconds: float,
-) -> TrainingOutcome:  # fmt: skip
-    fit_error = march.misfit
-    data_error = None if data.error is None else float((data.error / march.size).max())
-    diagnoses = diagnose(march.history, _evidence(method, problem, trained, fit_error, data_error, march.goal))
-    words = f"largest misfit to the data {fit_error:.2g}, relative to the solution's size"
-    if data_error is not None:
-        limit = "the data limit the result" if data_error > fit_error else "the fit limits the result"
-        words += f"; the data's own error {data_error:.2g}: {limit}"
-    worst = certificate.worst
-    status = Status.SUCCESS if worst <= MET else Status.TOLERANCE
-    reached = f"estimated error is {worst:.2g} times the tolerance"
-    if certificate.unbounded_from is not None:
-        reached = f"the error cannot be bounded from {problem.independent} = {certificate.unbounded_from:.6g} on"
-    if stopped:
-        status = Status.BUDGET
-    message = f"{stopped or status.value} ({reached}; {words})"
-    return TrainingOutcome(
-        windows=trained,  # pyright: ignore[reportArgumentType] - a SpanFunction
-        errors=certificate.errors,
-        floor=certificate.floor,
-        atol=atol,
-        reached=(min(march.reached), max(march.reached)),
-        status=status,
-        message=message,
-        stats=Stats(
-            calls=0, evaluations=0, windows=len(trained.pieces), stiff_windows=0, rejected=march.rejected,
-            sweeps=march.iterations, newton_steps=0, jacobians=march.iterations, attempts=1, seconds=seconds,
-        ),
-        history=tuple(march.history),
-        diagnoses=diagnoses,
-        data_error=data_error,
-        fit_error=fit_error,
-    )  # fmt: skip
-
-
 def _evidence(
     method: DataFit, problem: IVP, trained: TrainedNetworks, fit_error: float, data_error: float | None, goal: float
 ) -> Evidence:
     network: Any = method.network
-    values = None
-    if trained.pieces:
-        t = np.linspace(trained.left[0], trained.left[-1] + abs(trained.length[-1]), 101)
-        values = trained.levels(t, 0)[0]
     return Evidence(
         goal=goal,
         activation=getattr(network, "activation", ""),
         smooth=getattr(network, "smooth", None),
         order=max(problem.orders),
         windowed=method.windows == "auto",
-        values=values,
+        values=looked_at(problem, trained)[0],
         data_error=data_error,
         fit_error=fit_error,
     )
 
 
-__all__ = ["CSV", "RK4", "DataFit", "DataObjective", "Diagnosis", "Euler", "Reference", "Samples"]
+__all__ = ["CSV", "RK4", "DataFit", "DataObjective", "Euler", "Reference", "Samples"]

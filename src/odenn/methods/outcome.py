@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from odenn.networks.tables import Array
 from odenn.networks.windows import Windows
 from odenn.problem import IVP
 from odenn.status import Status
 
-Progress = Callable[[float], None]
-"""Called now and then with the fraction of the span that is solved."""
+if TYPE_CHECKING:  # names only: torch stays unloaded where nothing is trained
+    from odenn.monitor import Diagnosis
+    from odenn.optimise.objective import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """How far a run is."""
+
+    fraction: float
+    """Of the span that is solved; falls back where a run begins anew with a finer tolerance."""
+    windows: int
+    """Accepted so far."""
+    record: Record | None = None
+    """The latest iteration, where a network is being trained."""
+
+
+Progress = Callable[[Report], object]
+"""Called now and then; returning True stops the run, which keeps what it has."""
 
 
 class Method(Protocol):
@@ -23,27 +40,86 @@ class Method(Protocol):
         ...
 
 
+class SpanFunction(Protocol):
+    """A function on the span, window by window: what `Solution` has to know of a network.
+
+    `networks.windows.Windows` (collocation) and `methods.trained.TrainedNetworks` meet it.
+    """
+
+    @property
+    def start(self) -> Array:
+        """(W,) where each window starts; ordered by time."""
+        ...
+
+    @property
+    def length(self) -> Array:
+        """(W,) signed."""
+        ...
+
+    @property
+    def value(self) -> Array:
+        """(W, n) at the starts."""
+        ...
+
+    @property
+    def left(self) -> Array:
+        """(W,) left ends."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The network of a window in words."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Weights of all windows together."""
+        ...
+
+    def derivative(self, t: Array, order: int = 0) -> Array:
+        """(n, k) at times t (k,)."""
+        ...
+
+    def module(self) -> Any:
+        """The same as a torch.nn.Module from (k,) or (k, 1) to (k, n)."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stats:
     """Work done. A call of the right-hand side evaluates it at many points at once."""
 
-    calls: int
-    evaluations: int
-    windows: int
-    stiff_windows: int
-    rejected: int
-    sweeps: int
-    newton_steps: int
-    jacobians: int
-    attempts: int
-    seconds: float
+    calls: int = 0
+    evaluations: int = 0
+    windows: int = 0
+    stiff_windows: int = 0
+    rejected: int = 0
+    sweeps: int = 0
+    newton_steps: int = 0
+    jacobians: int = 0
+    iterations: int = 0
+    """Of an optimiser, all networks together."""
+    attempts: int = 1
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Training:
+    """The record of a training run and what it means."""
+
+    history: tuple[Record, ...] = field(repr=False)
+    diagnoses: tuple[Diagnosis, ...]
+    data_error: float | None = None
+    """Relative error of the data that were fitted, where it is known."""
+    fit_error: float | None = None
+    """Largest relative misfit of the network to these data."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcome:
     """A trained network on the part of the span that was reached."""
 
-    windows: Windows
+    windows: SpanFunction
     errors: Windows  # the same for the estimated error, signed
     floor: Array  # (windows of errors, n) rounding error by the end of each: no estimate is smaller
     atol: Array  # (n,) absolute tolerance that was used
@@ -51,3 +127,4 @@ class Outcome:
     status: Status
     message: str
     stats: Stats
+    training: Training | None = None  # of methods that train

@@ -4,54 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from odenn.methods.outcome import Outcome
-from odenn.monitor import Diagnosis
 from odenn.networks.activations import Series, product
 from odenn.networks.mlp import Trainable
 from odenn.networks.tables import Array
-from odenn.optimise.objective import Record
 from odenn.trial import InitialTrial, by_time, scaled_time
-
-
-class SpanFunction(Protocol):
-    """A function on the span, window by window: what `Solution` has to know of a network.
-
-    `networks.windows.Windows` (collocation) and `TrainedNetworks` meet it.
-    """
-
-    @property
-    def start(self) -> Array:
-        """(W,) where each window starts; ordered by time."""
-        ...
-
-    @property
-    def length(self) -> Array:
-        """(W,) signed."""
-        ...
-
-    @property
-    def value(self) -> Array:
-        """(W, n) at the starts."""
-        ...
-
-    @property
-    def left(self) -> Array:
-        """(W,) left ends."""
-        ...
-
-    def derivative(self, t: Array, order: int = 0) -> Array:
-        """(n, k) at times t (k,)."""
-        ...
-
-    def module(self) -> Any:
-        """The same as a torch.nn.Module from (k,) or (k, 1) to (k, n)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +51,7 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetworks:
-    """Pieces in the order of time; meets `SpanFunction`."""
+    """Pieces in the order of time; meets `methods.outcome.SpanFunction`."""
 
     pieces: tuple[Piece, ...]
     n: int
@@ -112,8 +73,23 @@ class TrainedNetworks:
         return cls(tuple(sorted(pieces, key=lambda p: min(p.trial.start, p.trial.start + p.trial.length))), n)
 
     @property
+    def kind(self) -> str:
+        """The network of a window in words."""
+        stages = self.pieces[0].stages if self.pieces else ()
+        return (f"{len(stages)} stages of " if len(stages) > 1 else "") + (stages[0].network.kind if stages else "none")
+
+    @property
+    def size(self) -> int:
+        """Weights of all windows together."""
+        return sum(stage.w.numel() for piece in self.pieces for stage in piece.stages)
+
+    @property
     def left(self) -> Array:
         return np.minimum(self.start, self.start + self.length)
+
+    @property
+    def right(self) -> Array:
+        return np.maximum(self.start, self.start + self.length)
 
     def levels(self, t: Array, top: int) -> list[Array]:
         """y, y', ..., y^(top), each (n, k), at times t (k,); one pass for all of them."""
@@ -176,13 +152,3 @@ class PiecewiseNetwork(nn.Module):
             here = (window == w).nonzero()[:, 0]
             y = y.index_put((here,), self.pieces[w](t[here]))
         return y
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrainingOutcome(Outcome):
-    """An outcome with the record of the training."""
-
-    history: tuple[Record, ...] = ()
-    diagnoses: tuple[Diagnosis, ...] = ()
-    data_error: float | None = None  # relative, of the data that were fitted
-    fit_error: float | None = None  # relative, of the network to these data

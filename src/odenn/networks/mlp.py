@@ -29,6 +29,11 @@ class Trainable(Protocol):
     """A network of the scaled time x in [-1, 1] whose weights are one vector w (P,), float64."""
 
     @property
+    def kind(self) -> str:
+        """The network in words."""
+        ...
+
+    @property
     def size(self) -> int:
         """P, number of weights."""
         ...
@@ -106,6 +111,10 @@ class MLPWeights:
 
     widths: tuple[int, ...]
     activation: Activation
+
+    @property
+    def kind(self) -> str:
+        return f"{self.activation.name}, hidden layers {'-'.join(str(width) for width in self.widths[1:-1])}"
 
     @property
     def size(self) -> int:
@@ -270,6 +279,10 @@ class ModuleWeights:
             raise ValueError("`network` has no weights to train")
         self._outputs = outputs
         _check_module(module, outputs)
+
+    @property
+    def kind(self) -> str:
+        return type(self.template).__name__
 
     @property
     def size(self) -> int:

@@ -31,6 +31,17 @@ class Windows:
         """(W,) left ends."""
         return np.minimum(self.start, self.start + self.length)
 
+    @property
+    def kind(self) -> str:
+        """The network of a window in words."""
+        name = getattr(self.units, "activation", type(self.units).__name__.removesuffix("Units"))
+        return f"{name}, {self.weights.shape[2]} units"
+
+    @property
+    def size(self) -> int:
+        """Output weights of all windows together."""
+        return self.weights.size
+
     def locate(self, t: Array) -> NDArray[np.intp]:
         """The window in which each of the times t (k,) lies; beyond the ends, the nearest."""
         return np.searchsorted(self.left[1:], t, side="right")

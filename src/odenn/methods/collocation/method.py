@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from odenn.methods.collocation import engine
 from odenn.methods.collocation.engine import Control, State, Store
-from odenn.methods.outcome import Outcome, Progress, Stats
+from odenn.methods.outcome import Outcome, Progress, Report, Stats
 from odenn.networks.features import Features
 from odenn.networks.legendre import Legendre, LegendreUnits
 from odenn.networks.tables import Array, Tables
@@ -99,14 +99,14 @@ class Collocation:
                 best = _better(best, legs)
                 worst = max(leg.state.worst for leg in legs)
                 finest = fraction * rtol <= FINEST
-                spent = any(leg.reason == BUDGET for leg in legs)
+                spent = any(leg.reason in (BUDGET, INTERRUPTED) for leg in legs)
                 if worst <= MARGIN or finest or spent:
                     break
                 fraction *= max(0.3 * MARGIN / worst, 1e-5)
             return _outcome(self, problem, atol, best, spent, attempts, counts, time.perf_counter() - clock)
 
 
-BUDGET = 4  # beside the engine's own reasons
+BUDGET, INTERRUPTED = 4, 5  # beside the engine's own reasons
 
 
 @dataclass(frozen=True)
@@ -222,8 +222,9 @@ def _march(
             machine.rhs, machine.jacobian, machine.parameters, float(end), explicit, implicit, problem.layout, control,
             state, store, filled, counts,
         )  # fmt: skip
-        if progress is not None:
-            progress(abs(state.t - t0) / span)
+        report = Report(fraction=abs(state.t - t0) / span, windows=filled)
+        if progress is not None and progress(report) is True:
+            reason = INTERRUPTED
         if reason == engine.FULL:
             late = method.max_seconds is not None and time.perf_counter() - clock > method.max_seconds
             if filled >= method.max_windows or late:
@@ -289,6 +290,8 @@ def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: bool
         at = f"at {problem.independent} = {leg.state.t:.10g}"
         if leg.reason in (BUDGET, engine.TOO_SMALL) and _is_too_stiff(method, problem, leg.state):
             return Status.STIFF, f"{Status.STIFF.value}: stopped {at} after {leg.filled} windows"
+        if leg.reason == INTERRUPTED:
+            return Status.INTERRUPTED, f"{Status.INTERRUPTED.value}: {at} after {leg.filled} windows"
         if leg.reason == BUDGET:
             return Status.BUDGET, f"{Status.BUDGET.value}: stopped {at} after {leg.filled} windows"
         if leg.reason == engine.TOO_SMALL:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from odenn.methods.outcome import Progress
+from odenn.methods.outcome import Progress, Report
 from odenn.methods.residual.objective import ResidualObjective, chebyshev, defect_of
 from odenn.methods.torch_rhs import TorchRhs
 from odenn.methods.trained import Piece, Stage
@@ -28,6 +28,7 @@ from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
 from odenn.optimise.objective import Fit, Record
 from odenn.optimise.torch_optimiser import TorchOptimiser
 from odenn.problem import IVP
+from odenn.status import Status
 from odenn.trial import InitialTrial
 
 EASY, HARD = 10, 30  # iterations up to which the next window may be longer, above which it is shorter
@@ -41,7 +42,8 @@ ROOM = 1e6
 LEAST_SCALE = 1e-3  # of a component's size: so much the network may add to it even where it hardly moves
 OVERFITTED = 1e6  # tolerances at fresh points; above it more points are no cure
 ROUNDS = 3  # of training with more points, where fresh points show a residual that the others do not
-FINISHED, BUDGET, STUCK, INTERRUPTED = "finished", "budget", "stuck", "interrupted"
+FINISHED, STUCK = "finished", "stuck"
+BUDGET, INTERRUPTED = Status.BUDGET.name, Status.INTERRUPTED.name
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,7 +72,6 @@ class Plan:
 class Work:
     """Counts over all marches."""
 
-    iterations: int = 0
     rejected: int = 0
     history: list[Record] = field(default_factory=list[Record])
 
@@ -140,8 +141,12 @@ def march(plan: Plan, work: Work, progress: Progress | None) -> Leg:
             z, t = new, t + length if abs(plan.end - t - length) > 1e-12 * span else plan.end
             h = abs(length) * (LONGER if fitted.iterations <= EASY and tries == 0 else _pace(fitted.iterations))
             tries = 0
-            if progress is not None:
-                progress(1 - abs(plan.end - t) / span)
+            report = Report(
+                fraction=1 - abs(plan.end - t) / span, windows=len(pieces), record=(work.history or [None])[-1]
+            )
+            if progress is not None and progress(report) is True:
+                reason = INTERRUPTED
+                break
     except KeyboardInterrupt:
         reason = INTERRUPTED
     return Leg(reason, tuple(pieces), t, z, h)
@@ -196,7 +201,6 @@ def _run(plan: Plan, objective: ResidualObjective, w: Tensor, goal: float, work:
         fit = plan.optimizer.minimise(_Resampled(objective, plan.seed), w, goal=goal, watch=late)
     else:
         fit = plan.optimizer.minimise(objective, w, goal=goal, watch=late)
-    work.iterations += fit.iterations
     work.history.extend(fit.history)
     return fit
 

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from odenn.certificate import Certificate, certify
-from odenn.methods.outcome import Outcome, Progress, Stats
-from odenn.methods.residual.march import BUDGET, FINISHED, INTERRUPTED, Leg, Plan, Work, march
+from odenn.certificate import certify
+from odenn.methods.conclusion import MET, Run, conclude, looked_at
+from odenn.methods.outcome import Outcome, Progress
+from odenn.methods.residual.march import FINISHED, STUCK, Leg, Plan, Work, march
 from odenn.methods.torch_rhs import torch_rhs
-from odenn.methods.trained import TrainedNetworks, TrainingOutcome
-from odenn.monitor import Evidence, diagnose
+from odenn.methods.trained import TrainedNetworks
+from odenn.monitor import Evidence
 from odenn.networks.mlp import MLP, trainable
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
@@ -31,7 +32,6 @@ LOCAL = 0.1  # local tolerance as a fraction of the global one, at first
 FINEST = 1e-13  # relative; residuals below are rounding
 ATTEMPTS = 3
 KINKED_POINTS = 48  # between its points a kinked network runs wild
-MET = 0.9  # estimates up to this fraction of the contract count as met: the estimate is good to a few hundredths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +148,16 @@ class Residual:
             ):
                 break
             fraction *= max(0.15 / certificate.worst, 1e-4)
-        return _outcome(self, problem, legs, trained, certificate, atol, work, attempts, time.perf_counter() - clock)
+        run = Run(
+            trained=trained,
+            reached=[float(problem.t0 or 0.0), *(leg.t for leg in legs)],
+            ended=_ended(problem, legs),
+            history=work.history,
+            rejected=work.rejected,
+            attempts=attempts,
+            clock=clock,
+        )
+        return conclude(problem, run, certificate, atol=atol, evidence=_evidence(self, problem, trained))
 
     def _edges(self, problem: IVP, end: float) -> tuple[float, ...] | None:
         """Far ends of the given windows on the way from t0 to `end`."""
@@ -185,45 +194,9 @@ def check_smoothness(network: Any, order: int) -> None:
         )
 
 
-def _outcome(
-    method: Residual, problem: IVP, legs: list[Leg], trained: TrainedNetworks, certificate: Certificate, atol: Array,
-    work: Work, attempts: int, seconds: float,
-) -> TrainingOutcome:  # fmt: skip
-    status, message = _verdict(problem, legs, certificate)
-    diagnoses = diagnose(work.history, _evidence(method, problem, trained)) if status is not Status.SUCCESS else ()
-    points = [float(problem.t0 or 0.0), *(leg.t for leg in legs)]
-    return TrainingOutcome(
-        windows=trained,  # pyright: ignore[reportArgumentType] - a SpanFunction
-        errors=certificate.errors,
-        floor=certificate.floor,
-        atol=atol,
-        reached=(min(points), max(points)),
-        status=status,
-        message=message,
-        stats=Stats(
-            calls=0,
-            evaluations=0,
-            windows=len(trained.pieces),
-            stiff_windows=0,
-            rejected=work.rejected,
-            sweeps=work.iterations,
-            newton_steps=0,
-            jacobians=work.iterations,
-            attempts=attempts,
-            seconds=seconds,
-        ),
-        history=tuple(work.history),
-        diagnoses=diagnoses,
-    )
-
-
 def _evidence(method: Residual, problem: IVP, trained: TrainedNetworks) -> Evidence:
     network: Any = method.network
-    values = slopes = None
-    if trained.pieces:
-        t = np.linspace(trained.left[0], trained.left[-1] + abs(trained.length[-1]), 201)
-        values, slopes = trained.levels(t, 1)
-    start = problem.first_order(float(problem.t0 or 0.0), problem.initial)[: problem.n]
+    values, slopes, initial_slopes = looked_at(problem, trained)
     return Evidence(
         activation=getattr(network, "activation", ""),
         smooth=getattr(network, "smooth", None),
@@ -231,26 +204,17 @@ def _evidence(method: Residual, problem: IVP, trained: TrainedNetworks) -> Evide
         windowed=method.windows == "auto",
         values=values,
         slopes=slopes,
-        initial_slopes=start,
+        initial_slopes=initial_slopes,
     )
 
 
-def _verdict(problem: IVP, legs: list[Leg], certificate: Certificate) -> tuple[Status, str]:
-    reached = f"estimated error is {certificate.worst:.2g} times the tolerance"
-    if certificate.unbounded_from is not None:
-        reached = f"the error cannot be bounded from {problem.independent} = {certificate.unbounded_from:.6g} on"
+def _ended(problem: IVP, legs: list[Leg]) -> tuple[Status, str] | None:
+    """Why a march ended before the end of the span, and where."""
     for leg in legs:
-        at = f"at {problem.independent} = {leg.t:.10g}"
-        if leg.reason == INTERRUPTED:
-            return Status.BUDGET, f"interrupted {at} after {len(leg.pieces)} windows"
-        if leg.reason == BUDGET:
-            return Status.BUDGET, f"{Status.BUDGET.value}: stopped {at} after {len(leg.pieces)} windows"
         if leg.reason != FINISHED:
-            status = _why_stuck(problem, leg)
-            return status, f"{status.value} {at}"
-    if certificate.worst <= MET:
-        return Status.SUCCESS, f"{Status.SUCCESS.value} ({reached})"
-    return Status.TOLERANCE, f"{Status.TOLERANCE.value}: {reached}"
+            status = _why_stuck(problem, leg) if leg.reason == STUCK else Status[leg.reason]
+            return status, f"at {problem.independent} = {leg.t:.10g} after {len(leg.pieces)} windows"
+    return None
 
 
 def _why_stuck(problem: IVP, leg: Leg) -> Status:
