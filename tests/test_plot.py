@@ -169,7 +169,7 @@ def test_zero_component_and_constant_solution() -> None:
 def test_loaded_solution_is_drawn(tmp_path: Path) -> None:
     solution = odenn.solve(odenn.IVP(lambda t, y: [y[1], -y[0]], y0=[1, 0], span=(0, 5)))
     solution.save(tmp_path / "s.odenn")
-    from odenn.storage import load
+    from odenn.storage.solutions import load
 
     assert labels(load(tmp_path / "s.odenn").plot()) == labels(solution.plot())
 

@@ -20,9 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import odenn
-from odenn import Collocation, Features, Legendre, Solution, Status, storage
+from odenn import Collocation, Features, Legendre, Solution, Status
 from odenn.methods.outcome import Stats
-from odenn.storage import StorageError, load, save
+from odenn.storage import files
+from odenn.storage.checks import StorageError
+from odenn.storage.solutions import load, save, store_solution
 
 PAIR = "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"
 
@@ -161,7 +163,7 @@ def test_other_programs_can_read_it(tmp_path: Path) -> None:
     with safe_open(tmp_path / "s.odenn", framework="np") as file:
         content = json.loads(file.metadata()["odenn"])
         np.testing.assert_array_equal(file.get_tensor("windows.weights"), solution.outcome.windows.weights)
-    assert content["version"] == 1
+    assert content["version"] == 2
     assert content["problem"]["equations"] == {"text": "y' = -k*y; y(0) = 1", "parameters": {"k": 0.3}}
 
 
@@ -218,6 +220,55 @@ class TestWriting:
             save(3, tmp_path / "s.odenn")  # type: ignore[arg-type]
 
 
+class TestFormat:
+    """The file itself, whatever it holds."""
+
+    def test_content_and_arrays_come_back(self, tmp_path: Path) -> None:
+        content = {"text": "é", "numbers": [1, 0.1, None, True], "nested": {"a": {}}}
+        arrays = {
+            "real": np.array([[0.1, math.nan], [-0.0, math.inf]]).T,
+            "single": np.array(0.5, np.float32),
+            "whole": np.array([2**62, -1]),
+            "bytes": np.arange(256, dtype=np.uint8)[::-1],
+            "flags": np.array([True, False, True]),
+            "empty": np.empty((0, 3)),
+        }
+        files.write(tmp_path / "x", content, arrays, kind="checkpoint")
+        again, read = files.read(tmp_path / "x", kind="checkpoint")
+        assert again == content
+        assert read.keys() == arrays.keys()
+        for name, array in arrays.items():
+            assert (read[name].dtype, read[name].shape) == (array.dtype, array.shape)
+            assert read[name].tobytes() == array.tobytes()
+
+    def test_other_arrays_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(TypeError, match="`z` is of complex128: only float64, "):
+            files.write(tmp_path / "x", {}, {"z": np.zeros(2, complex)})
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            files.write(tmp_path / "x", {"a": math.nan}, {})
+        assert os.listdir(tmp_path) == []
+
+    def test_kinds_are_not_mixed_up(self, tmp_path: Path) -> None:
+        files.write(tmp_path / "x", {}, {}, kind="checkpoint")
+        save(decay(), tmp_path / "s")
+        with pytest.raises(StorageError, match=r"cannot load '.*x': it holds a checkpoint of odenn, not a solution"):
+            load(tmp_path / "x")
+        with pytest.raises(StorageError, match="it holds a solution of odenn, not a checkpoint"):
+            files.read(tmp_path / "s", kind="checkpoint")
+
+    def test_version_1_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It had no kinds and no iterations."""
+        solution = decay()
+        content, arrays = store_solution(solution)
+        del content["stats"]["iterations"]
+        monkeypatch.setattr(files, "VERSION", 1)
+        packed = files._packed(content, arrays)
+        monkeypatch.undo()
+        assert b"kind" not in packed
+        (tmp_path / "s.odenn").write_bytes(packed)
+        assert_equal(load(tmp_path / "s.odenn"), solution)
+
+
 class TestForeignFiles:
     """Files of another kind, each with its own message."""
 
@@ -250,10 +301,10 @@ class TestForeignFiles:
             load(tmp_path / "net.safetensors")
 
     def test_later_version(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(storage, "VERSION", 2)
+        monkeypatch.setattr(files, "VERSION", 3)
         save(decay(), tmp_path / "s.odenn")
         monkeypatch.undo()
-        with pytest.raises(StorageError, match=r"later version of odenn \(format 2, .* Install a later odenn"):
+        with pytest.raises(StorageError, match=r"later version of odenn \(format 3, .* Install a later odenn"):
             load(tmp_path / "s.odenn")
 
 
@@ -313,10 +364,10 @@ class TestUntrusted:
     """A file with the right checksum can still hold anything."""
 
     def refused(self, path: Path, change: Callable[[Content, Arrays], None], solution: Solution | None = None) -> str:
-        content, arrays = storage._content(solution or decay())
+        content, arrays = store_solution(solution or decay())
         content = json.loads(json.dumps(content))
         change(content, arrays)
-        path.write_bytes(storage._packed(content, arrays))
+        files.write(path, content, arrays)
         with pytest.raises(StorageError) as caught:
             load(path)
         assert str(path) in str(caught.value)
@@ -451,7 +502,7 @@ class TestUntrusted:
 def test_loading_needs_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
     save(oscillation(), tmp_path / "s.odenn")
     code = (
-        "import sys; from odenn.storage import load; import odenn.plot, odenn.verify\n"
+        "import sys; from odenn.storage.solutions import load; import odenn.plot, odenn.verify\n"
         f"solution = load({str(tmp_path / 's.odenn')!r}); solution(0.5)\n"
         "assert not {'torch', 'matplotlib', 'sympy', 'pickle5', 'dill'} & set(sys.modules), sorted(sys.modules)"
     )

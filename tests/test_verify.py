@@ -16,7 +16,7 @@ import sympy
 
 import odenn
 from odenn import Solution, Status, _exact, verify, zoo
-from odenn.storage import load
+from odenn.storage.solutions import load
 from odenn.verify import Verification, VerificationError, origin, times, tolerance
 
 OSCILLATOR = "u' = v, v' = -u; u(0) = 1, v(0) = 0"

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from odenn.networks.mlp import MLP as MLP
     from odenn.optimise.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
     from odenn.optimise.torch_optimiser import TorchOptimiser as TorchOptimiser
-    from odenn.storage import StorageError as StorageError
-    from odenn.storage import load as load
+    from odenn.storage.checks import StorageError as StorageError
+    from odenn.storage.solutions import load as load
 
 # Names whose modules bring heavy libraries, and modules of odenn: opened when first asked for, so that `import odenn`
 # stays light.
@@ -56,8 +56,8 @@ _LATER = {
     "scipy": "",
     "zoo": "",
     "EquationError": "odenn.equations",
-    "StorageError": "odenn.storage",
-    "load": "odenn.storage",
+    "StorageError": "odenn.storage.checks",
+    "load": "odenn.storage.solutions",
 }
 
 

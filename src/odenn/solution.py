@@ -160,7 +160,7 @@ class Solution:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write to a file that `odenn.load` reads: safetensors and JSON, no pickle."""
-        from odenn.storage import save
+        from odenn.storage.solutions import save
 
         save(self, path)
 

@@ -37,7 +37,7 @@ def read_equations(argument: str) -> str:
 
 def load_solution(path: Path) -> Solution:
     """The solution in a file."""
-    from odenn.storage import load
+    from odenn.storage.solutions import load
 
     try:
         return load(path)
