@@ -24,6 +24,8 @@ from odenn.status import Status as Status
 if TYPE_CHECKING:
     from odenn import scipy as scipy
     from odenn import zoo as zoo
+    from odenn.comparison import Comparison as Comparison
+    from odenn.comparison import compare as compare
     from odenn.derivatives import derivative as derivative
     from odenn.equations import EquationError as EquationError
     from odenn.methods.data import CSV as CSV
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 # stays light.
 _LATER = {
     "MLP": "odenn.networks.mlp",
+    "Comparison": "odenn.comparison",
+    "compare": "odenn.comparison",
     "derivative": "odenn.derivatives",
     "Residual": "odenn.methods.residual",
     "DataFit": "odenn.methods.data_fit",

@@ -201,6 +201,18 @@ class IVP:
         states = np.asarray(Z, dtype=float).reshape(shape[0], -1)
         return np.concatenate((self.rhs(t, states), states))[self.layout.source].reshape(shape)
 
+    def pointwise(self) -> Callable[[float, Array], Array]:
+        """`first_order` for one time and z (N,), with little around the equations: what SciPy's solvers call."""
+        fill, parameters, source = self.fill, self.parameters, self.layout.source
+        times, slopes = np.empty(1), np.empty((self.n, 1))
+
+        def rhs(t: float, z: Array) -> Array:
+            times[0] = t
+            fill(times, z.reshape(-1, 1), parameters, slopes)
+            return np.concatenate((slopes[:, 0], z))[source]
+
+        return rhs
+
     def jacobian(self, t: float, z: ArrayLike) -> Array:
         """Derivatives (N, N) of `first_order` by the states at one point; exact for text, else by differences."""
         n, N = self.n, self.initial.size

@@ -1,0 +1,176 @@
+"""The comparison itself: one reference, every method after the other, times measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odenn.comparison.competitors import Competitor, Run, competitors
+from odenn.comparison.result import Comparison, Entry
+from odenn.methods.outcome import Report
+from odenn.problem import IVP
+from odenn.solution import Solution
+from odenn.solve import solve
+from odenn.verify import VerificationError, verify
+
+Array = NDArray[np.float64]
+
+FINEST = 1e-12  # relative tolerance of the solution that leads to the reference
+REPEATS, ENOUGH = 7, 0.5  # quick runs are repeated that often, or for so many seconds together
+Watch = Callable[[str, float, Report | None], object]
+"""Called with the competitor's name, the tolerance, and its report."""
+
+
+def compare(
+    problem: IVP,
+    methods: Iterable[Any] | Mapping[str, Any] | None = None,
+    *,
+    rtol: float | Sequence[float] = 1e-6,
+    seconds: float | None = None,
+    points: int = 1001,
+    progress: Watch | None = None,
+) -> Comparison:
+    """Solve a problem by several methods and say what each one reached, and in which time.
+
+    The true error is taken against SymPy's formula where there is one, else against SciPy at tight tolerance (see
+    `Solution.verify`), else against collocation at 1e-12, whose estimate is then shown. Errors are relative: for each
+    component the largest error divided by its largest value, and of these the largest.
+
+    Parameters
+    ----------
+    methods
+        Names, method objects, or a dict {label: method}. Names: "collocation", "collocation-tanh", "collocation-sin",
+        "residual", "data-fit", and SciPy's "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA".
+        Default: all of the first kind but sin, with DOP853, LSODA and Radau.
+    rtol
+        Relative tolerance, the same for all; several make curves in the work-precision picture. odenn's is that of the
+        global error, SciPy's that of each step.
+    seconds
+        Budget of each of odenn's methods at each tolerance.
+    points
+        Times at which the errors are taken.
+    progress
+        Called with the competitor's name, the tolerance and, for odenn's methods, their `Report`.
+
+    Returns
+    -------
+    Comparison
+        A table as `str`, `plot()`, `plot_errors()`, `to_csv(path)`, `as_dict()`.
+
+    Examples
+    --------
+    >>> import odenn
+    >>> result = compare(odenn.zoo.get("linear-pair-2").problem(), ["collocation", "DOP853"], rtol=1e-8)
+    >>> [entry.error < 1e-6 for entry in result.entries]
+    [True, True]
+    """
+    if not isinstance(problem, IVP):  # pyright: ignore[reportUnnecessaryIsInstance] - not everybody checks types
+        raise TypeError(f"`problem` must be an odenn.IVP, got {type(problem).__name__}")
+    if not (isinstance(points, int) and points >= 2):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"`points` must be a whole number, 2 or more, got {points!r}")
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"`seconds` must be positive or None, got {seconds!r}")
+    tolerances = _tolerances(rtol)
+    field = competitors(methods, seconds)
+    reference = _reference(problem, points)
+    entries = [
+        _entry(problem, competitor, tolerance, reference, progress) for competitor in field for tolerance in tolerances
+    ]
+    return Comparison(
+        problem=problem,
+        reference=reference.method,
+        accuracy=reference.accuracy,
+        t=reference.t,
+        entries=tuple(entries),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    method: str
+    t: Array  # (k,)
+    values: Array  # (n, k)
+    accuracy: float  # relative
+
+    def relative(self, error: Array) -> Array:
+        """(k,) largest of the components' errors (n, k), each relative to its largest value."""
+        size = np.abs(self.values).max(axis=1, keepdims=True)
+        return (error / np.where(size > 0, size, 1.0)).max(axis=0)
+
+
+def _tolerances(rtol: float | Sequence[float]) -> tuple[float, ...]:
+    given = [rtol] if isinstance(rtol, int | float) else list(rtol)
+    try:
+        found = tuple(float(value) for value in given)
+    except (TypeError, ValueError):
+        raise TypeError(f"`rtol` must be a number or several, got {rtol!r}") from None
+    if not found or not all(0 < value < 1 for value in found):
+        raise ValueError(f"`rtol` must lie between 0 and 1, got {rtol!r}")
+    return found
+
+
+def _reference(problem: IVP, points: int) -> _Reference:
+    base = solve(problem, rtol=FINEST)
+    if not base.outcome.windows.start.size:
+        raise ValueError(f"there is nothing to compare: {base.message}")
+    try:
+        found = verify(base, points=points, seconds=30.0)
+    except VerificationError as reason:
+        return _own_reference(base, points, str(reason))
+    return _with_accuracy(found.method, found.t, found.reference, found.reference_accuracy)
+
+
+def _own_reference(base: Solution, points: int, reason: str) -> _Reference:
+    t = base.grid(points)
+    return _with_accuracy(f"odenn's collocation at rtol {FINEST:g}, as {reason}", t, base(t), base.error(t))
+
+
+def _with_accuracy(method: str, t: Array, values: Array, accuracy: Array) -> _Reference:
+    reference = _Reference(method, t, values, 0.0)
+    return _Reference(method, t, values, float(reference.relative(accuracy).max()))
+
+
+def _entry(problem: IVP, competitor: Competitor, rtol: float, reference: _Reference, progress: Watch | None) -> Entry:
+    def report(report: Report) -> object:
+        return progress(competitor.name, rtol, report) if progress is not None else None
+
+    if progress is not None:
+        progress(competitor.name, rtol, None)
+    competitor.prepare()
+    run, seconds = _timed(lambda: competitor.run(problem, rtol, reference.t, None if progress is None else report))
+    error = reference.relative(np.abs(run.values - reference.values))
+    covered = np.isfinite(error)
+    estimate = (
+        None if run.estimate is None else float(np.max(reference.relative(run.estimate), where=covered, initial=0))
+    )
+    return Entry(
+        name=competitor.name,
+        rtol=rtol,
+        success=run.success,
+        status=run.status,
+        message=run.message,
+        error=float(np.max(error, where=covered, initial=0.0)) if covered.any() else float("nan"),
+        estimate=estimate if covered.any() else None,
+        covered=float(covered.mean()),
+        seconds=seconds,
+        evaluations=run.evaluations,
+        windows=run.windows,
+        weights=run.weights,
+        errors=error,
+    )
+
+
+def _timed(run: Callable[[], Run]) -> tuple[Run, float]:
+    """The run, and the median of its wall times."""
+    times: list[float] = []
+    while True:
+        start = time.perf_counter()
+        result = run()
+        times.append(time.perf_counter() - start)
+        if sum(times) >= ENOUGH or len(times) == REPEATS:
+            return result, float(np.median(times))
