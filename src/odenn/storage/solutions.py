@@ -9,14 +9,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from odenn._version import __version__
-from odenn.methods.outcome import Outcome, Stats
+from odenn.methods.outcome import Outcome, SpanFunction, Stats, Training
 from odenn.networks.windows import Windows
 from odenn.solution import Solution
 from odenn.status import Status
 from odenn.storage.checks import (
     Arrays,
     Content,
-    StorageError,
     damaged,
     take,
     take_array,
@@ -37,6 +36,8 @@ def save(solution: Solution, path: str | PathLike[str]) -> None:
 
     Raises
     ------
+    StorageError
+        If a network was trained that is a module of the user's own: its class cannot be stored.
     OSError
         If the file cannot be written.
 
@@ -75,11 +76,6 @@ def load(path: str | PathLike[str]) -> Solution:
 def store_solution(solution: Solution) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """What JSON holds, and what tensors hold."""
     outcome = solution.outcome
-    if not isinstance(outcome.windows, Windows):
-        raise StorageError(
-            "only solutions of Collocation can be saved so far: keep a trained network by "
-            "torch.save(solution.network.state_dict(), ...), its values by solution.to_csv(...)"
-        )
     arrays: dict[str, NDArray[Any]] = {"floor": outcome.floor, "atol": outcome.atol}
     content = {
         "odenn": __version__,
@@ -90,9 +86,10 @@ def store_solution(solution: Solution) -> tuple[dict[str, Any], dict[str, NDArra
         "status": outcome.status.name,
         "message": outcome.message,
         "stats": asdict(outcome.stats),
-        "windows": store_windows("windows", outcome.windows, arrays),
+        "windows": _store_network(outcome.windows, arrays),
         "errors": store_windows("errors", outcome.errors, arrays),
         "problem": store_problem(solution.problem, arrays),
+        "training": _store_training(outcome.training, arrays),
     }
     return content, arrays
 
@@ -103,7 +100,8 @@ def restore_solution(content: Content, arrays: Arrays) -> Solution:
     if not (names and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)):
         raise damaged("`names` must be different texts")
     n = len(names)
-    windows, errors = (restore_windows(name, take(content, name, dict), arrays, n) for name in ("windows", "errors"))
+    windows = _restore_network(take(content, "windows", dict), arrays, n)
+    errors = restore_windows("errors", take(content, "errors", dict), arrays, n)
     reached = take_pair(content, "reached")
     for part in (windows, errors):
         check_cover(part.start, part.length, reached)
@@ -122,6 +120,7 @@ def restore_solution(content: Content, arrays: Arrays) -> Solution:
         status=status,
         message=take(content, "message", str),
         stats=_stats(take(content, "stats", dict)),
+        training=_restore_training(content, arrays),
     )
     independent = take(content, "independent", str)
     stored = None if content.get("problem") is None else take(content, "problem", dict)
@@ -129,6 +128,43 @@ def restore_solution(content: Content, arrays: Arrays) -> Solution:
     if problem is not None and (problem.names, problem.independent) != (names, independent):
         raise damaged(f"its equations are for {', '.join(problem.names)}, its solution is for {', '.join(names)}")
     return Solution(problem=problem, outcome=outcome, rtol=rtol, names=names, independent=independent)
+
+
+# Trained networks need torch: what deals with them is opened for them only.
+
+
+def _store_network(network: SpanFunction, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    if isinstance(network, Windows):
+        return store_windows("windows", network, arrays)
+    from odenn.methods.trained import TrainedNetworks
+    from odenn.storage.trained import store_trained
+
+    assert isinstance(network, TrainedNetworks)
+    return store_trained("windows", network, arrays)
+
+
+def _restore_network(content: Content, arrays: Arrays, n: int) -> SpanFunction:
+    if content.get("network") != "mlp":
+        return restore_windows("windows", content, arrays, n)
+    from odenn.storage.trained import restore_trained
+
+    return restore_trained("windows", content, arrays, n)
+
+
+def _store_training(training: Training | None, arrays: dict[str, NDArray[Any]]) -> dict[str, Any] | None:
+    if training is None:
+        return None
+    from odenn.storage.training import store_training
+
+    return store_training(training, arrays)
+
+
+def _restore_training(content: Content, arrays: Arrays) -> Training | None:
+    if content.get("training") is None:
+        return None
+    from odenn.storage.training import restore_training
+
+    return restore_training(take(content, "training", dict), arrays)
 
 
 def _stats(content: Content) -> Stats:
