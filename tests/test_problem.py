@@ -105,7 +105,7 @@ def test_text_brings_its_initial_point() -> None:
         (lambda: odenn.IVP(pair, span=(0, 1)), ValueError, "`y0` is missing"),
         (lambda: odenn.IVP(pair, y0=[[1, 1]], span=(0, 1), order=2), ValueError, "has shape"),
         (lambda: odenn.IVP(pair, y0=[1, np.nan], span=(0, 1)), ValueError, "must be finite"),
-        (lambda: odenn.IVP(pair, y0=[1, "x"], span=(0, 1)), ValueError, "must be numbers"),
+        (lambda: odenn.IVP(pair, y0=[1, "x"], span=(0, 1)), TypeError, "`y0` must be numbers, got"),
         (lambda: odenn.IVP(pair, y0=[1, 1], span=(0, 1), order=0), ValueError, "`order`"),
         (lambda: odenn.IVP(pair, y0=[1, 1], span=(0, 1), names=("a",)), ValueError, "`names`"),
         (lambda: odenn.IVP(pair, y0=[1, 1], span=(0, 1), params={"1k": 2}), ValueError, "`params`"),
@@ -115,6 +115,33 @@ def test_text_brings_its_initial_point() -> None:
 def test_every_mistake_is_named(make: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    "span", ["01", b"01", ("0", "1"), {0, 1}, {0: 1, 1: 2}, (0, True), (0, 1j), 5, (0, None)], ids=repr
+)
+def test_a_span_that_only_looks_like_two_numbers_is_refused(span: Any) -> None:
+    for make in (lambda: odenn.IVP(pair, y0=[1, 1], span=span), lambda: odenn.parse("y' = -y; y(0) = 1", span=span)):
+        with pytest.raises(TypeError, match=r"`span` must be two numbers \(start, end\)"):
+            make()
+
+
+@pytest.mark.parametrize("span", [(0, 1, 2), (0,), "", np.zeros((2, 2))], ids=repr)
+def test_a_span_of_another_length_is_refused(span: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match=r"`span` must be two numbers \(start, end\)"):
+        odenn.IVP(pair, y0=[1, 1], span=span)
+
+
+@pytest.mark.parametrize("span", [[0, 2], np.array([0, 2]), torch.tensor([0.0, 2.0]), (np.float32(0), np.int64(2))])
+def test_a_span_of_numbers_of_any_kind_is_taken(span: Any) -> None:
+    assert odenn.IVP(pair, y0=[1, 1], span=span).span == (0.0, 2.0)
+
+
+@pytest.mark.parametrize("y0", ["1", ["1"], [1, "2"], b"1", {"y": 1}, {1, 2}, [True], [object]], ids=repr)
+def test_initial_values_that_are_no_numbers_are_refused(y0: Any) -> None:
+    for f in (pair, "y' = -y"):
+        with pytest.raises(TypeError, match="`y0` must be numbers"):
+            odenn.IVP(f, y0=y0, span=(0, 1))
 
 
 def test_problems_and_their_solutions_can_be_pickled():

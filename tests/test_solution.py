@@ -132,6 +132,13 @@ def test_repr_names_the_outcome(solution: odenn.Solution) -> None:
     [
         ({"rtol": 0}, ValueError, "`rtol` must lie between"),
         ({"rtol": "x"}, TypeError, "`rtol` must be a number"),
+        ({"rtol": True}, TypeError, "`rtol` must be a number, got True"),
+        ({"rtol": "1e-6"}, TypeError, "`rtol` must be a number"),
+        ({"atol": "1e-6"}, TypeError, "`atol` must be one number or 2 numbers"),
+        ({"atol": True}, TypeError, "`atol` must be one number or 2 numbers"),
+        ({"atol": [1e-6]}, ValueError, "`atol` must be one number or 2 numbers"),
+        ({"atol": [[1e-6, 1e-6]]}, ValueError, "`atol` must be one number or 2 numbers"),
+        ({"atol": {}}, TypeError, "`atol` must be one number or 2 numbers"),
         ({"rtol": float("nan")}, ValueError, "`rtol`"),
         ({"atol": -1}, ValueError, "`atol` must be finite and not negative"),
         ({"atol": [1, 2, 3]}, ValueError, "`atol` must be one number or 2 numbers"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -295,10 +295,20 @@ def _wanted_conditions(system: System) -> str:
 
 
 def _checked_span(span: Any) -> tuple[float, float]:
+    wanted = f"`span` must be two numbers (start, end), as in span=(0, 10), got {span!r}"
+    if span is None:
+        raise ValueError(wanted)
+    if isinstance(span, str | bytes | Set | Mapping):  # a set has no order, a mapping hands out its keys
+        raise TypeError(wanted)
     try:
-        start, end = (float(value) for value in span)
-    except (TypeError, ValueError):
-        raise ValueError(f"`span` must be two numbers (start, end), got {span!r}") from None
+        values = tuple(span)
+        if any(isinstance(value, str | bytes | bool) for value in values):  # float() takes these
+            raise TypeError
+        start, end = map(float, values)
+    except TypeError:
+        raise TypeError(wanted) from None
+    except ValueError:
+        raise ValueError(wanted) from None
     if not (math.isfinite(start) and math.isfinite(end)):
         raise ValueError(f"`span` must be finite, got ({start:g}, {end:g})")
     if start == end:
@@ -324,6 +334,9 @@ def _real(values: Any, name: str) -> Array:
         array = np.asarray(values)
         if array.dtype.kind == "c":
             raise TypeError(f"`{name}` is complex: split every component into real and imaginary part")
+        kind = array.dtype.kind
+        if kind not in "fiuO" or (kind == "O" and not all(isinstance(v, SupportsFloat) for v in array.flat)):
+            raise TypeError(f"`{name}` must be numbers, got {values!r}")
         array = array.astype(float)
     except ValueError:
         raise ValueError(f"`{name}` must be numbers in rows of equal length, got {values!r}") from None

@@ -77,6 +77,8 @@ def solve(
 
 def _checked_tolerances(rtol: Any, atol: Any, n: int) -> tuple[float, Any]:
     try:
+        if isinstance(rtol, str | bool):  # float() takes both
+            raise TypeError
         tolerance = float(rtol)
     except (TypeError, ValueError):
         raise TypeError(f"`rtol` must be a number, got {rtol!r}") from None
@@ -84,10 +86,13 @@ def _checked_tolerances(rtol: Any, atol: Any, n: int) -> tuple[float, Any]:
         raise ValueError(f"`rtol` must lie between 0 and 1, got {rtol!r}")
     if atol is None:
         return tolerance, None
-    try:
-        absolute = np.broadcast_to(np.asarray(atol, dtype=float), (n,)).copy()
-    except (TypeError, ValueError):
-        raise ValueError(f"`atol` must be one number or {n} numbers, one for each component, got {atol!r}") from None
+    wanted = f"`atol` must be one number or {n} numbers, one for each component, got {atol!r}"
+    given = np.asarray(atol)
+    if given.dtype.kind not in "fiu":
+        raise TypeError(wanted)
+    if given.shape not in ((), (n,)):
+        raise ValueError(wanted)
+    absolute = np.broadcast_to(given.astype(float), (n,)).copy()
     if not (np.isfinite(absolute).all() and (absolute >= 0).all()):
         raise ValueError(f"`atol` must be finite and not negative, got {atol!r}")
     return tolerance, absolute

@@ -12,6 +12,7 @@ class Status(Enum):
     TOLERANCE = "the tolerance was missed"
     PRECISION = "the tolerance is beyond double precision for this problem"
     BLOW_UP = "the solution grows without bound"
+    OVERFLOW = "the solution grows past the largest number of double precision, 1.8e308,"
     NON_FINITE = "the right-hand side stops being finite"
     STALLED = "the windows became too short to go on"
     BUDGET = "the budget was used up before the end of the span"
@@ -30,6 +31,8 @@ _ADVICE = {
     Status.PRECISION: "errors are amplified along the solution (chaos, growth) or rtol is finer than rounding: ask for "
     "a looser rtol or a shorter span",
     Status.BLOW_UP: "the solution is returned up to that point; end the span before it, or check the signs",
+    Status.OVERFLOW: "the solution is returned up to that point; end the span before it, check the signs, or solve for "
+    "the logarithm",
     Status.NON_FINITE: "the solution is returned up to that point; look there for a division by zero or a root or "
     "logarithm of a negative number, or end the span before it",
     Status.STALLED: "the solution is returned up to that point; look there for a singularity or a discontinuity, or "

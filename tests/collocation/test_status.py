@@ -25,6 +25,27 @@ def test_blow_up() -> None:
         solution(1.5)
 
 
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("y' = y; y(0) = 1", (0, 1000)),
+        ("y' = 1e3*y; y(0) = 1", (0, 10)),
+        ("y' = -y; y(0) = 1", (0, -1000)),
+        ("y'' = y; y(0) = 1, y'(0) = 0", (0, 1000)),
+    ],
+)
+@pytest.mark.parametrize("network", [odenn.Legendre(), odenn.Features()], ids=["legendre", "tanh"])
+def test_growth_past_double_precision(text: str, span: tuple[float, float], network: Any) -> None:
+    solution = odenn.solve(odenn.parse(text, span=span), method=odenn.Collocation(network=network))
+    assert solution.status is Status.OVERFLOW
+    assert "1.8e308" in solution.message
+    end = max(solution.span, key=abs)
+    rate = 1e3 if "1e3" in text else 1.0
+    assert rate * abs(end) == pytest.approx(np.log(np.finfo(float).max), rel=0.02)
+    # cosh and exp are the same but for a factor of 2.
+    assert np.log(solution(0.9 * end)[0]) == pytest.approx(0.9 * rate * abs(end), rel=2e-3)
+
+
 def test_right_hand_side_not_finite() -> None:
     solution = solve(lambda t, y: [-np.sqrt(1 - t)], [1], (0, 2))
     assert solution.status is Status.NON_FINITE

@@ -11,24 +11,7 @@ from dataclasses import dataclass, field
 import sympy
 from sympy.core.parameters import distribute
 
-from odenn.equations.functions import (
-    Abs,
-    Acos,
-    Asin,
-    Atan,
-    Cos,
-    Cosh,
-    Exp,
-    Heaviside,
-    Log,
-    Max,
-    Min,
-    Sign,
-    Sin,
-    Sinh,
-    Tan,
-    Tanh,
-)
+from odenn.equations import functions
 from odenn.equations.typed import coefficient_of, negated, parts, power_of, shared_parts
 
 # How tightly the outermost operator of a piece of source binds.
@@ -74,19 +57,32 @@ class Dialect:
 
 # NumPy's and torch's names for the functions that both have.
 _NAMES: dict[type[sympy.Expr], str] = {
-    **{function: function.spelling for function in (Sin, Cos, Tan, Exp, Log, Sinh, Cosh, Tanh, Sign)},
-    Asin: "arcsin",
-    Acos: "arccos",
-    Atan: "arctan",
+    **{
+        function: function.spelling
+        for function in (
+            functions.Sin,
+            functions.Cos,
+            functions.Tan,
+            functions.Exp,
+            functions.Log,
+            functions.Sinh,
+            functions.Cosh,
+            functions.Tanh,
+            functions.Sign,
+        )
+    },
+    functions.Asin: "arcsin",
+    functions.Acos: "arccos",
+    functions.Atan: "arctan",
 }
 
 NUMPY = Dialect(
     functions={
         **{function: f"{name}({{0}})" for function, name in _NAMES.items()},
-        Abs: "absolute({0})",
-        Heaviside: "heaviside({0}, 0.5)",
-        Max: "maximum({0}, {1})",
-        Min: "minimum({0}, {1})",
+        functions.Abs: "absolute({0})",
+        functions.Heaviside: "heaviside({0}, 0.5)",
+        functions.Max: "maximum({0}, {1})",
+        functions.Min: "minimum({0}, {1})",
     },
     power="power({0}, {1})",
     sqrt="sqrt({0})",
@@ -97,10 +93,10 @@ NUMPY = Dialect(
 TORCH = Dialect(
     functions={
         **{function: f"{name}({{0}})" for function, name in _NAMES.items()},
-        Abs: "abs({0})",
-        Heaviside: "(0.5 * sign({0}) + 0.5)",
-        Max: "larger({0}, {1})",
-        Min: "smaller({0}, {1})",
+        functions.Abs: "abs({0})",
+        functions.Heaviside: "(0.5 * sign({0}) + 0.5)",
+        functions.Max: "larger({0}, {1})",
+        functions.Min: "smaller({0}, {1})",
     },
     power="{0} ** {1}",
     sqrt="sqrt({0})",
@@ -109,11 +105,11 @@ TORCH = Dialect(
 SCALAR = Dialect(
     functions={
         **{function: f"math.{name.replace('arc', 'a')}({{0}})" for function, name in _NAMES.items()},
-        Abs: "abs({0})",
-        Sign: "(1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else 0.0)",
-        Heaviside: "(1.0 if {0} > 0.0 else 0.0 if {0} < 0.0 else 0.5)",
-        Max: "({0} if {0} >= {1} else {1})",
-        Min: "({0} if {0} <= {1} else {1})",
+        functions.Abs: "abs({0})",
+        functions.Sign: "(1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else 0.0)",
+        functions.Heaviside: "(1.0 if {0} > 0.0 else 0.0 if {0} < 0.0 else 0.5)",
+        functions.Max: "({0} if {0} >= {1} else {1})",
+        functions.Min: "({0} if {0} <= {1} else {1})",
     },
     power="math.pow({0}, {1})",
     sqrt="math.sqrt({0})",
@@ -166,7 +162,7 @@ class Writer:
         --------
         >>> x = sympy.Symbol("x")
         >>> writer = Writer(dialect=NUMPY, pieces={x: Piece(text="z0", binding=2, varies=True)})
-        >>> [piece.text for piece in writer.write([x**2 * Sin(x), Sin(x) - 3])]
+        >>> [piece.text for piece in writer.write([x**2 * functions.Sin(x), functions.Sin(x) - 3])]
         ['z0 * z0 * c0', 'c0 - k0']
         >>> writer.lines
         [Line(name='c0', text='sin(z0)', varies=True)]

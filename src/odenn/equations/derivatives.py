@@ -8,42 +8,25 @@ from typing import Any
 import sympy
 from sympy.core.parameters import distribute
 
-from odenn.equations.functions import (
-    Abs,
-    Acos,
-    Asin,
-    Atan,
-    Cos,
-    Cosh,
-    Exp,
-    Heaviside,
-    Log,
-    Max,
-    Min,
-    Sign,
-    Sin,
-    Sinh,
-    Tan,
-    Tanh,
-)
+from odenn.equations import functions
 from odenn.equations.typed import parts
 
 # d f(u) / d u. The derivative of a jump is taken as zero: the jump itself is a point that integration steps over.
 _OUTER: dict[type[sympy.Expr], Callable[[sympy.Expr], Any]] = {
-    Sin: Cos,
-    Cos: lambda u: -Sin.of(u),
-    Tan: lambda u: 1 + Tan.of(u) ** 2,
-    Exp: Exp,
-    Log: lambda u: 1 / u,
-    Sinh: Cosh,
-    Cosh: Sinh,
-    Tanh: lambda u: 1 - Tanh.of(u) ** 2,
-    Asin: lambda u: 1 / sympy.sqrt(1 - u**2),
-    Acos: lambda u: -1 / sympy.sqrt(1 - u**2),
-    Atan: lambda u: 1 / (1 + u**2),
-    Abs: Sign,
-    Sign: lambda u: sympy.S.Zero,
-    Heaviside: lambda u: sympy.S.Zero,
+    functions.Sin: functions.Cos,
+    functions.Cos: lambda u: -functions.Sin.of(u),
+    functions.Tan: lambda u: 1 + functions.Tan.of(u) ** 2,
+    functions.Exp: functions.Exp,
+    functions.Log: lambda u: 1 / u,
+    functions.Sinh: functions.Cosh,
+    functions.Cosh: functions.Sinh,
+    functions.Tanh: lambda u: 1 - functions.Tanh.of(u) ** 2,
+    functions.Asin: lambda u: 1 / sympy.sqrt(1 - u**2),
+    functions.Acos: lambda u: -1 / sympy.sqrt(1 - u**2),
+    functions.Atan: lambda u: 1 / (1 + u**2),
+    functions.Abs: functions.Sign,
+    functions.Sign: lambda u: sympy.S.Zero,
+    functions.Heaviside: lambda u: sympy.S.Zero,
 }
 
 Gradient = dict[sympy.Symbol, sympy.Expr]
@@ -55,7 +38,7 @@ def gradients(expressions: Sequence[sympy.Expr], symbols: Collection[sympy.Symbo
     Examples
     --------
     >>> x, y, z = sympy.symbols("x y z")
-    >>> [gradient] = gradients([x**2 * y + Sin(y)], [x, y, z])
+    >>> [gradient] = gradients([x**2 * y + functions.Sin(y)], [x, y, z])
     >>> gradient[x], gradient[y], z in gradient
     (2*x*y, x**2 + cos(y), False)
     """
@@ -98,10 +81,10 @@ def _outer(expression: sympy.Expr) -> Sequence[Callable[[], Any]]:
             outer = [partial(sympy.Mul, *u[:i], *u[i + 1 :]) for i in range(len(u))]
         case sympy.Pow():
             outer = [partial(_by_base, *u), partial(_by_exponent, *u)]
-        case Max():
-            outer = [partial(Heaviside, u[0] - u[1]), partial(Heaviside, u[1] - u[0])]
-        case Min():
-            outer = [partial(Heaviside, u[1] - u[0]), partial(Heaviside, u[0] - u[1])]
+        case functions.Max():
+            outer = [partial(functions.Heaviside, u[0] - u[1]), partial(functions.Heaviside, u[1] - u[0])]
+        case functions.Min():
+            outer = [partial(functions.Heaviside, u[1] - u[0]), partial(functions.Heaviside, u[0] - u[1])]
         case _:
             outer = [partial(_OUTER[type(expression)], u[0])]
     return outer
@@ -112,5 +95,5 @@ def _by_base(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
 
 
 def _by_exponent(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
-    logarithm = sympy.Float(math.log(float(base))) if base.is_Number else Log.of(base)
+    logarithm = sympy.Float(math.log(float(base))) if base.is_Number else functions.Log.of(base)
     return base**exponent * logarithm

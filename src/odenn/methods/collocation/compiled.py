@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import types
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 from numba import types as nt
-from numba.core.errors import NumbaError
 
 from odenn.methods.collocation import engine, loops
 from odenn.problem import IVP
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 VECTOR, MATRIX = nt.float64[::1], nt.float64[:, ::1]
 RHS = nt.void(VECTOR, MATRIX, VECTOR, MATRIX)  # (t, Z, p, out)
 JACOBIAN = nt.void(nt.float64, VECTOR, VECTOR, MATRIX)  # (t, z, p, out)
+
+LONGEST_REASON = 200  # characters
+LIBRARIES = ("numpy", "scipy", "numba", "torch")
 
 # In the order in which they call each other.
 KERNELS = ("distance", "excess", "row_peaks", "stage_inverses", "solve_stages")
@@ -59,16 +64,32 @@ def functions(problem: IVP) -> tuple[Any, Any]:
     """
     if problem.system is not None:
         return _from_system(problem.system)
-    params = tuple((problem.params or {}).items())
-    try:
-        return _from_function(problem.f, problem.n, problem.order, params, _captured(problem.f))
-    except NumbaError as error:
-        reason = " ".join(str(error).split())[:400]
+    f, params = problem.f, tuple((problem.params or {}).items())
+    if problem.order > 2:
+        raise ValueError("compile=True takes functions of order 1 and 2; give higher orders as text")
+    if not (inspect.isfunction(f) or hasattr(f, "py_func")):
         raise ValueError(
-            "`f` cannot be compiled by Numba. Write it for one time, with plain arithmetic, math or NumPy functions, "
-            "returning a tuple or list of numbers; or give the equations as text; or leave out compile=True. "
-            f"Numba says: {reason}"
-        ) from None
+            f"`f` is a {type(f).__name__}, and Numba compiles only functions: wrap it in one that takes what it needs "
+            "from numbers and arrays around it, give the equations as text, or leave out compile=True"
+        )
+    try:
+        return _from_function(f, problem.n, problem.order, params, _captured(f, set()))
+    except Exception as error:  # Numba raises its own, and TypeError, ValueError, AssertionError and more
+        code = getattr(f, "py_func", f).__code__
+        raise ValueError(
+            f"`f` ({code.co_qualname}, line {code.co_firstlineno} of {Path(code.co_filename).name}) cannot be compiled "
+            f"by Numba, which says: {_reason(error)}. Write it for one time, with plain arithmetic, math or NumPy "
+            "functions, returning a tuple, list or array of floats; or give the equations as text; or leave out "
+            "compile=True"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The innermost reason, in one line, of a message that begins with the compiler's stages."""
+    lines = [line.strip() for line in re.sub("\x1b\\[[0-9;]*m", "", str(error)).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Failed in ")]
+    reason = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1]) or type(error).__name__
+    return shorten(reason.rstrip(". "), LONGEST_REASON, placeholder=" ...")
 
 
 @lru_cache(maxsize=256)
@@ -86,23 +107,30 @@ def _from_source(rhs: str, jacobian: str) -> tuple[Any, Any]:
     return compiled_rhs, numba.cfunc(JACOBIAN, error_model="numpy")(namespace["jacobian"])
 
 
-def _captured(f: Callable[..., Any]) -> tuple[Any, ...]:
+def _captured(f: Callable[..., Any], seen: set[int]) -> tuple[Any, ...]:
     """What f takes from around it, as a key: Numba freezes these values, so that other values need compiling anew."""
-    if not inspect.isfunction(f):
-        return ()
-    variables = inspect.getclosurevars(f)
+    function = getattr(f, "py_func", f)
+    if id(function) in seen:  # functions can call each other in circles
+        return (function.__code__,)
+    seen.add(id(function))
+    variables = inspect.getclosurevars(function)
     found = sorted({**variables.nonlocals, **variables.globals}.items())
-    return tuple((name, _key(value)) for name, value in found)
+    return function.__code__, _key(function.__defaults__, seen), *((name, _key(value, seen)) for name, value in found)
 
 
-def _key(value: Any) -> Any:
+def _key(value: Any, seen: set[int]) -> Any:
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.str, value.tobytes()
     if isinstance(value, bool | int | float | complex | str | bytes):
         return type(value).__name__, value
     if isinstance(value, tuple | list):
-        return tuple(_key(item) for item in value)
-    return _captured(value) if inspect.isfunction(value) else id(value)
+        return tuple(_key(item, seen) for item in value)
+    # A library's functions do not change, and lead to hundreds of others.
+    own = (
+        inspect.isfunction(getattr(value, "py_func", value))
+        and str(value.__module__).partition(".")[0] not in LIBRARIES
+    )
+    return _captured(value, seen) if own else id(value)
 
 
 @lru_cache(maxsize=256)
@@ -124,16 +152,14 @@ def _from_function(
 
         def call(t: float, z: Any) -> Any:
             return inner(t, z)
-    elif params and order == 2:
+    elif params:
 
         def call(t: float, z: Any) -> Any:
             return inner(t, z[:n], z[n:], extra)
-    elif order == 2:
+    else:
 
         def call(t: float, z: Any) -> Any:
             return inner(t, z[:n], z[n:])
-    else:
-        raise ValueError("compile=True takes functions of order 1 and 2; give higher orders as text")
 
     point = numba.njit(error_model="numpy")(call)
 

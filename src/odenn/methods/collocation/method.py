@@ -31,6 +31,7 @@ MARGIN = 0.5
 ATTEMPTS = 6
 FINEST = 4e-15  # relative local tolerance; below it there is only rounding
 GIVE_UP = 1e5  # estimate / tolerance at which an attempt is stopped and a tighter one begun
+NEAR_OVERFLOW = 1e300  # a state or slope this large: the next window meets numbers past 1.8e308
 CHUNK = 64  # windows per visit of the engine in plain Python; the driver looks at clock and progress in between
 COMPILED_CHUNK = 256
 
@@ -327,6 +328,9 @@ def _is_blowing_up(problem: IVP, state: State) -> bool:
 
 def _why_stuck(problem: IVP, state: State, forwards: bool) -> Status:
     """Why the windows shrank to nothing: look at the right-hand side where the march ended, and a little further."""
+    slopes = problem.first_order(state.t, state.z)
+    if max(np.abs(state.z).max(), np.abs(slopes).max()) > NEAR_OVERFLOW:
+        return Status.OVERFLOW
     if _is_blowing_up(problem, state):
         return Status.BLOW_UP
     ahead = state.t + (1.0 if forwards else -1.0) * np.array([0.0, 1.0, 10.0]) * 4 * state.h

@@ -1,4 +1,4 @@
-"""An exact solution by SymPy, in a process of its own: `python -m odenn._exact`, JSON in, JSON out.
+"""An exact solution by SymPy, in a process of its own: `python -m odenn.verify.exact`, JSON in, JSON out.
 
 SymPy can take for ever, fill the memory, or return something that is no solution. So it runs where it can be ended, and
 what it returns is believed only if, put into the initial conditions and the equations, it meets them.
