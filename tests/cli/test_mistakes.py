@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,18 +28,26 @@ DECAY = ("y' = -y; y(0) = 1", "--span", "0", "1")
         (("y' = y; y(0) = 1", "--span", "1", "2"), "outside the span"),
         (("y' = y; y(0) = 1", "--span", "1"), "--span"),
         (("y' = y; y(0) = 1",), "--span"),
-        (("y' = y; y(0) = 1", "--span", "0", "x"), "--span"),
+        (("y' = y; y(0) = 1", "--span", "0", "x"), "--span takes two numbers, such as 0 10, got 'x'"),
+        (("y' = y; y(0) = 1", "--span", "0", "01"), "got '01': write 1 or 0.1"),
+        (("y' = y; y(0) = 1", "--span", "0", "1_0"), "--span takes two numbers"),
+        (("y' = y; y(0) = 1", "--span", "0", "nan"), "`span` must be finite"),
+        (("y' = y", "--span", "0", "1", "--initial", "y(0 = 1"), "never closed"),
+        (("y' = y", "--span", "0", "1", "--initial", "1"), "not an equation"),
+        (("y' = y", "--span", "0", "1", "--initial", "z(0) = 1"), "an initial condition for `z`"),
+        (("y' = y", "--span", "0", "1", "--inital", "y(0) = 1"), "--initial"),
         (("y' = sqrt(y); y(0) = -1", "--span", "0", "1"), "right-hand side of `y` is nan"),
         ((*DECAY, "--rtol", "2"), "`rtol` must lie between 0 and 1"),
         ((*DECAY, "--rtol", "nan"), "`rtol` must lie between 0 and 1"),
         ((*DECAY, "--atol", "1", "--atol", "2"), "`atol`"),
         ((*DECAY, "--network", "tanh", "--stiff"), "Legendre network"),
-        ((*DECAY, "--network", "relu"), "--network"),
+        ((*DECAY, "--network", "relu"), "--network takes legendre, tanh or sin with --method collocation"),
         ((*DECAY, "--max-seconds", "0"), "`max_seconds` must be positive"),
         ((*DECAY, "--points", "1"), "--points"),
         ((*DECAY, "--initial", "y(0) = 2"), "too many initial conditions"),
         ((*DECAY, "--param", "k"), "--param takes a name and a number"),
         ((*DECAY, "--param", "=1"), "--param takes a name and a number"),
+        ((*DECAY, "--param", "k=01"), "write 1 or 0.1"),
         ((*DECAY, "--param", "k=1/2"), "--param takes a name and a number"),
         ((*DECAY, "--param", "k=1", "--param", "k=2"), "twice"),
         ((*DECAY, "--param", "k=1"), "`k`"),
@@ -68,14 +78,44 @@ def test_the_place_of_a_mistake_is_shown(odenn_cli: Call) -> None:
 
 
 @pytest.mark.parametrize("option", ["--csv", "--save", "--plot"])
-def test_files_are_checked_before_the_work(odenn_cli: Call, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("missing/a.png", "does not exist"),
+        ("folder.png", "is a directory"),
+        ("a.png/b.png", "does not exist"),
+        (f"{'long' * 100}.png", "too long"),
+        ("locked/a.png", "ermission denied"),
+        ("/proc/a.png", ""),
+    ],
+)
+def test_files_are_checked_before_the_work(
+    odenn_cli: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str, file: str, words: str
+) -> None:
     """Nobody waits for a solution that cannot be written."""
     monkeypatch.setattr(odenn, "solve", lambda *_, **__: pytest.fail("solved"))
-    assert odenn_cli("solve", *DECAY, option, "missing/a.png").exit_code == 2
-    monkeypatch.setattr("os.access", lambda path, mode: False)
-    result = odenn_cli("solve", *DECAY, option, "a.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "locked").mkdir(mode=0o555)
+    (tmp_path / "a.png").touch()
+    if file.startswith("locked") and os.access(tmp_path / "locked", os.W_OK):
+        pytest.skip("nothing is locked to this user")
+    if file.startswith("/proc") and sys.platform != "linux":
+        pytest.skip("no /proc")
+    result = odenn_cli("solve", *DECAY, option, file)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert option in result.stderr
+    assert words in result.stderr
+
+
+def test_checking_a_file_leaves_it_alone(odenn_cli: Call, tmp_path: Path) -> None:
+    """An old one keeps its content and its time, a new one is not made, until there is something to write."""
+    (tmp_path / "old.csv").write_text("old")
+    os.utime(tmp_path / "old.csv", (1, 1))
+    result = odenn_cli("solve", "y' = z", "--span", "0", "1", "--csv", "old.csv", "--save", "new.odenn")
     assert result.exit_code == 2
-    assert "permission denied" in result.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["old.csv"]
+    assert (tmp_path / "old.csv").read_text() == "old"
+    assert (tmp_path / "old.csv").stat().st_mtime == 1
 
 
 def test_the_equations_are_not_written_over(odenn_cli: Call, tmp_path: Path) -> None:

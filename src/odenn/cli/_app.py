@@ -13,8 +13,10 @@ import odenn
 from odenn import Solution
 from odenn.cli import _options as options
 from odenn.cli._failures import UsageError, reported, user_mistakes
-from odenn.cli._files import check_distinct, load_solution, read_equations, whole
-from odenn.cli._progress import span_bar
+from odenn.cli._figures import plain_number
+from odenn.cli._files import check_outputs, load_solution, read_equations, whole
+from odenn.cli._methods import Choice, MethodName, chosen_method, file_of
+from odenn.cli._progress import watched
 
 if TYPE_CHECKING:
     from odenn.verify import Verification, VerificationError
@@ -65,10 +67,19 @@ def solve(
     rtol: options.Rtol = 1e-6,
     atol: options.Atol = None,
     verify: options.Verify = False,
-    network: options.Network = options.NetworkName.legendre,
+    method: options.Method = MethodName.collocation,
+    network: options.Network = None,
+    seconds: options.Seconds = None,
     stiff: options.Stiff = None,
     compile: options.Compile = False,  # noqa: A002 - the word of odenn.solve
-    max_seconds: options.MaxSeconds = None,
+    seed: options.Seed = None,
+    optimizer: options.Optimizer = None,
+    epochs: options.Epochs = None,
+    lr: options.LearningRate = None,
+    windows: options.Windows = None,
+    stages: options.Stages = None,
+    training_points: options.TrainingPoints = None,
+    data: options.Data = None,
     points: options.Points = 11,
     plot: options.Plot = None,
     save: options.Save = None,
@@ -84,17 +95,32 @@ def solve(
 
     odenn solve "x'' = mu*(1 - x^2)*x' - x; x(0) = 2, x'(0) = 0" --param mu=5 --span 0 20 --plot x.png
 
-    [bold]Exit codes[/bold] 0 solved, 1 not solved to the tolerance, 2 a mistake in the call.
+    odenn solve "y'' = -y; y(0) = 0, y'(0) = 1" --span 0 10 --method residual --network 32x5:tanh
+
+    [bold]Exit codes[/bold] 0 solved, 1 not solved to the tolerance, 2 a mistake in the call, 130 interrupted with
+    nothing to show.
     """
+    choice = Choice(
+        method=method, network=network, seconds=seconds, stiff=stiff, compile=compile or None, optimizer=optimizer,
+        epochs=epochs, lr=lr, windows=windows, stages=stages, training_points=training_points, data=data, seed=seed,
+    )  # fmt: skip
     with reported():
-        check_distinct({"--plot": plot, "--save": save, "--csv": csv}, equations)
+        check_outputs(
+            {"--plot": plot, "--save": save, "--csv": csv},
+            {"the equations": equations[1:] if equations.startswith("@") else None, "the data": file_of(data)},
+        )
+        start, end = (plain_number(text, f"--span takes two numbers, such as 0 10, got {text!r}") for text in span)
         text, params = read_equations(equations), _parameters(param or [])
+        absolute = atol[0] if atol is not None and len(atol) == 1 else atol
         with user_mistakes():
-            problem = odenn.parse(text, span=span, initial=", ".join(initial or ()) or None, params=params or None)
-            units = odenn.Legendre() if network == "legendre" else odenn.Features(activation=network.value)
-            method = odenn.Collocation(network=units, stiff=stiff, max_seconds=max_seconds)
-            with span_bar(problem) as progress:
-                solution = odenn.solve(problem, rtol=rtol, atol=atol, method=method, compile=compile, progress=progress)
+            problem = odenn.parse(
+                text, span=(start, end), initial=", ".join(initial or ()) or None, params=params or None
+            )
+            how = chosen_method(choice)
+            with watched(problem) as progress:
+                solution = odenn.solve(
+                    problem, rtol=rtol, atol=absolute, method=how, compile=compile, progress=progress
+                )
         # Before anything is printed: a reader that leaves (`| head`) or a long --verify cannot keep them from the disk.
         written, failure = _write(solution, points, plot=plot, save=save, csv=csv)
         if json:
@@ -111,12 +137,10 @@ def _parameters(given: list[str]) -> dict[str, float]:
     params: dict[str, float] = {}
     for item in given:
         name, _, value = (part.strip() for part in item.partition("="))
-        try:
-            number = float(value if name else "")
-        except ValueError:
-            raise UsageError(
-                f"--param takes a name and a number, such as k=2, got {item!r}; repeat --param for further ones"
-            ) from None
+        number = plain_number(
+            value if name else "",
+            f"--param takes a name and a number, such as k=2, got {item!r}; repeat --param for further ones",
+        )
         if name in params:
             raise UsageError(f"--param gives {name!r} twice: {params[name]:g} and {number:g}")
         params[name] = number
@@ -138,7 +162,7 @@ def _write(
     for path, write in writers:
         if path is not None and covers_something(solution):
             try:
-                with whole(path) as draft:
+                with user_mistakes(), whole(path) as draft:
                     write(draft)
             except UsageError as failure:
                 return written, failure
@@ -198,8 +222,9 @@ def _refutes(verification: Verification | VerificationError | None) -> bool:
 
 @app.command(no_args_is_help=True)
 def show(
-    file: Annotated[Path, typer.Argument(help="A file that `odenn solve --save` or `solution.save` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `odenn solve --save` or `solution.save` wrote.")],
     points: options.Points = 5,
+    json: options.Json = False,
 ) -> None:
     """Show what a saved solution holds.
 
@@ -213,6 +238,9 @@ def show(
     with reported():
         with user_mistakes():
             solution = load_solution(file)
+        if json:
+            _print_json(solution, points, verify=False)
+            return
         out = Output()
         print_contents(out, solution)
         if covers_something(solution):
@@ -220,9 +248,21 @@ def show(
             print_table(out, solution, points)
 
 
+def _zoo_names(incomplete: str) -> list[str]:
+    from odenn import zoo as problems
+
+    return [name for name in problems.names() if name.startswith(incomplete)]
+
+
 @app.command()
 def zoo(
-    name: Annotated[str | None, typer.Argument(help="One of them, to see its equations.", show_default=False)] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="One of them, to see its equations.", show_default=False, autocompletion=_zoo_names
+        ),
+    ] = None,
+    json: options.Json = False,
 ) -> None:
     """List problems with known solutions, to try odenn on.
 
@@ -232,12 +272,14 @@ def zoo(
     """
     from odenn import zoo as problems
     from odenn.cli._console import Output
-    from odenn.cli._report import print_zoo, print_zoo_problem
+    from odenn.cli._report import print_zoo, print_zoo_problem, zoo_json
 
     with reported():
-        if name is None:
-            print_zoo(Output(), problems.all_problems())
-            return
         with user_mistakes():
-            problem = problems.get(name)
-        print_zoo_problem(Output(), problem)
+            chosen = problems.all_problems() if name is None else [problems.get(name)]
+        if json:
+            Output().verbatim(zoo_json(chosen if name is None else chosen[0]))
+        elif name is None:
+            print_zoo(Output(), chosen)
+        else:
+            print_zoo_problem(Output(), chosen[0])

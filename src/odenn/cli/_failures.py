@@ -5,8 +5,12 @@ from __future__ import annotations
 import dis
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from odenn.cli._console import Output
 
 USAGE = 2
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
@@ -24,10 +28,10 @@ def reported() -> Generator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except UsageError as failure:
-        _say(str(failure))
+        say(str(failure))
         raise typer.Exit(USAGE) from None
 
 
@@ -56,14 +60,15 @@ def _deliberate(error: BaseException) -> bool:
     return module.partition(".")[0] == "odenn" and traceback.tb_frame.f_code.co_code[traceback.tb_lasti] == _RAISE
 
 
-def _say(message: str) -> None:
+def say(message: str, *, kind: str = "", err: Output | None = None) -> None:
+    """Print a message of odenn's on stderr."""
     from rich.text import Text
 
     from odenn.cli._console import Output
 
-    err = Output(stderr=True)
+    err = err or Output(stderr=True)
     first, *others = message.splitlines() or [""]
-    err.paragraph(Text.assemble(("odenn: ", "bold red"), first))
+    err.paragraph(Text.assemble((f"odenn: {kind}", "bold yellow" if kind else "bold red"), first))
     for line in others:
         # What is indented twice is an equation, or the caret under it.
         (err.verbatim if line.startswith("    ") else err.paragraph)(line)

@@ -6,6 +6,24 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+from odenn.cli._failures import UsageError
+
+NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+def plain_number(text: str, complaint: str) -> float:
+    """A number as people write it; Python's float would also take "01" for 1 and "1_0" for 10, which are slips.
+
+    >>> plain_number("-1.5e3", ""), plain_number(".5", ""), plain_number("1/2", "a number, please")
+    Traceback (most recent call last):
+    odenn.cli._failures.UsageError: a number, please
+    """
+    text = text.strip()
+    if not NUMBER.fullmatch(text) and text.lower().lstrip("+-") not in ("inf", "nan"):  # the problem refuses these
+        slip = f": write {text.lstrip('0')} or 0.{text.lstrip('0')}" if re.fullmatch(r"0+[1-9]\d*", text) else ""
+        raise UsageError(complaint + slip)
+    return float(text)
+
 
 def digits_for(rtol: float) -> int:
     """Significant digits that a relative tolerance is worth, with two more to see it by.

@@ -9,8 +9,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-import typer
-
 from odenn import Solution
 from odenn.cli._failures import UsageError
 
@@ -45,46 +43,59 @@ def load_solution(path: Path) -> Solution:
         raise UsageError(f"cannot read {str(path)!r}: {_reason(error)}") from error
 
 
-def checked_output(path: Path | None) -> Path | None:
-    """Refuse what could not be written after the work is done."""
-    if path is None:
-        return None
-    folder = path.resolve().parent
-    if path.is_dir():
-        raise typer.BadParameter(f"{str(path)!r} is a directory: name a file in it.")
-    if not folder.is_dir():
-        raise typer.BadParameter(f"the directory {str(folder)!r} does not exist: create it, or write elsewhere.")
-    if _special(path):
-        return path
-    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise typer.BadParameter(f"{str(path)!r} cannot be written: permission denied.")
-    return path
+def check_readable(path: Path, what: str) -> None:
+    """Refuse a text file that cannot be read."""
+    try:
+        path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read {what} from {str(path)!r}: {_reason(error)}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {what} from {str(path)!r}: it is not text in UTF-8") from error
 
 
-def checked_picture(path: Path | None) -> Path | None:
-    """As `checked_output`; the ending says which kind of picture is meant."""
-    path = checked_output(path)
-    if path is not None and path.suffix.lower() not in PICTURES:
-        raise typer.BadParameter(f"{str(path)!r} must end in one of {', '.join(PICTURES)}.")
-    return path
-
-
-def check_distinct(outputs: dict[str, Path | None], source: str) -> None:
-    """Refuse to write two things to one file, or over the equations."""
-    taken = {Path(source[1:]).resolve(): "the equations"} if source.startswith("@") else {}
+def check_outputs(outputs: dict[str, Path | None], inputs: dict[str, str | None]) -> None:
+    """Refuse what could not be written after the work is done, two things in one file, and a file that is read."""
+    taken = {Path(file).resolve(): what for what, file in inputs.items() if file is not None}
     for option, path in outputs.items():
-        if path is None or _special(path):
+        if path is None:
             continue
-        other = taken.setdefault(path.resolve(), option)
-        if other != option:
-            raise UsageError(f"{option} and {other} name the same file, {str(path)!r}: give each a file of its own")
+        if option == "--plot" and path.suffix.lower() not in PICTURES:
+            raise UsageError(f"{option} {str(path)!r} must end in one of {', '.join(PICTURES)}")
+        try:
+            if _special(path):
+                continue
+            other = taken.setdefault(path.resolve(), option)
+            if other != option:
+                raise UsageError(f"{option} and {other} name the same file, {str(path)!r}: give each a file of its own")
+            _try_to_write(path.resolve())
+        except OSError as error:
+            raise UsageError(f"{option} cannot write {str(path)!r}: {_reason(error)}") from error
+
+
+def _try_to_write(target: Path) -> None:
+    """Leave everything as it was, or raise OSError. What permissions say is not all: /proc, network drives, names that
+    are too long or that Windows does not allow."""
+    if target.is_dir():
+        raise IsADirectoryError(0, "it is a directory: name a file in it")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            0, f"the directory {str(target.parent)!r} does not exist: create it, or write elsewhere"
+        )
+    new = not target.exists()
+    with open(target, "ab"):  # the file itself: a name that cannot be, or a file that must not be changed
+        pass
+    if new:
+        target.unlink()
+    draft = _draft(target)  # and its place: the folder
+    draft.touch()
+    draft.unlink()
 
 
 @contextmanager
 def whole(path: Path) -> Generator[Path]:
     """Path of a draft that takes the place of `path` when it is complete, and leaves no trace when it is not."""
     target = path.resolve()  # a symbolic link stays one
-    draft = path if _special(path) else target.with_name(f".odenn-{os.getpid()}{target.suffix}")
+    draft = path if _special(path) else _draft(target)
     try:
         yield draft
         if draft != path:
@@ -98,9 +109,13 @@ def whole(path: Path) -> Generator[Path]:
             draft.unlink(missing_ok=True)
 
 
+def _draft(target: Path) -> Path:
+    return target.with_name(f".odenn-{os.getpid()}{target.suffix}")
+
+
 def _special(path: Path) -> bool:
     """Whether the path is a device or a pipe, such as /dev/stdout."""
-    return path.exists() and not path.is_file()
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _reason(error: OSError) -> str:

@@ -1,25 +1,16 @@
-"""Arguments and options of `odenn solve`: what each takes, and its line in the help."""
+"""Arguments and options of the commands: what each takes, and its line in the help."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Option
 
-from odenn.cli._files import checked_output, checked_picture
+from odenn.cli._methods import MethodName, OptimizerName
 
-ACCURACY, METHOD, OUTPUT = "Accuracy", "Method", "Output"  # headings in the help
-
-
-class NetworkName(StrEnum):
-    """Hidden units that the command line offers."""
-
-    legendre = "legendre"
-    tanh = "tanh"
-    sin = "sin"
-
+# Headings in the help.
+ACCURACY, METHOD, TRAINING, OUTPUT = "Accuracy", "Method", "Training (methods residual and data-fit)", "Output"
 
 Equations = Annotated[
     str,
@@ -31,7 +22,7 @@ Equations = Annotated[
     ),
 ]
 Span = Annotated[
-    tuple[float, float],
+    tuple[str, str],
     Option(metavar="START END", help="Where to solve; an end before the start means backwards.", show_default=False),
 ]
 Initial = Annotated[
@@ -63,7 +54,35 @@ Verify = Annotated[
     Option("--verify", help="Compare with an exact or an independent solution as well.", rich_help_panel=ACCURACY),
 ]
 
-Network = Annotated[NetworkName, Option(help="Hidden units of the network.", rich_help_panel=METHOD)]
+Method = Annotated[
+    MethodName,
+    Option(
+        help="Solve for the output weights (collocation), train until the equation holds (residual) or until data are "
+        "met (data-fit).",
+        rich_help_panel=METHOD,
+    ),
+]
+Network = Annotated[
+    str | None,
+    Option(
+        metavar="UNITS|LAYERS",
+        help="legendre, tanh or sin for collocation; hidden layers to train, such as 32x5:tanh (five of 32) or "
+        "64-32-16:sin.",
+        show_default="legendre; 32x5:tanh",
+        rich_help_panel=METHOD,
+    ),
+]
+Seconds = Annotated[
+    float | None,
+    Option(
+        "--seconds",
+        "--max-seconds",
+        metavar="SECONDS",
+        help="Stop after this time, with what was reached.",
+        show_default="never",
+        rich_help_panel=METHOD,
+    ),
+]
 Stiff = Annotated[
     bool | None,
     Option(
@@ -77,9 +96,69 @@ Compile = Annotated[
     bool,
     Option("--compile", help="Compile with Numba: pays for long solves only.", rich_help_panel=METHOD),
 ]
-MaxSeconds = Annotated[
+Seed = Annotated[
+    int | None,
+    Option(min=0, max=2**63 - 1, metavar="N", help="Of the random weights.", show_default="0", rich_help_panel=METHOD),
+]
+
+Optimizer = Annotated[
+    OptimizerName | None,
+    Option(
+        help="Levenberg-Marquardt, Adam or L-BFGS.",
+        show_default="lm",
+        rich_help_panel=TRAINING,
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    Option(
+        min=1,
+        metavar="N",
+        help="Iterations for each window, at most.",
+        show_default="100 of lm, 2000 of the others",
+        rich_help_panel=TRAINING,
+    ),
+]
+LearningRate = Annotated[
     float | None,
-    Option(metavar="SECONDS", help="Stop after this time.", show_default="never", rich_help_panel=METHOD),
+    Option("--lr", metavar="RATE", help="Of adam and lbfgs.", show_default="1e-3; 1", rich_help_panel=TRAINING),
+]
+Windows = Annotated[
+    str | None,
+    Option(
+        metavar="auto|N",
+        help="A network for each: lengths by error control, or N equal ones.",
+        show_default="auto",
+        rich_help_panel=TRAINING,
+    ),
+]
+Stages = Annotated[
+    int | None,
+    Option(
+        metavar="N",
+        help="Networks for each window, each for the error of those before (residual).",
+        show_default="1",
+        rich_help_panel=TRAINING,
+    ),
+]
+TrainingPoints = Annotated[
+    int | None,
+    Option(
+        metavar="N",
+        help="Where the equation must hold, for each window; more are added where needed (residual).",
+        show_default="16",
+        rich_help_panel=TRAINING,
+    ),
+]
+Data = Annotated[
+    str | None,
+    Option(
+        metavar="SOURCE",
+        help="euler:STEP, rk4:STEP, reference, or a CSV file with the time first and columns named as the components "
+        "(data-fit).",
+        show_default="reference",
+        rich_help_panel=TRAINING,
+    ),
 ]
 
 Points = Annotated[
@@ -96,7 +175,6 @@ Plot = Annotated[
     Path | None,
     Option(
         metavar="FILE",
-        callback=checked_picture,
         help="Write a picture: .png, .pdf, .svg, ...",
         show_default=False,
         rich_help_panel=OUTPUT,
@@ -106,7 +184,6 @@ Save = Annotated[
     Path | None,
     Option(
         metavar="FILE",
-        callback=checked_output,
         help="Write the solution as a file for `odenn show` and odenn.load.",
         show_default=False,
         rich_help_panel=OUTPUT,
@@ -116,7 +193,6 @@ Csv = Annotated[
     Path | None,
     Option(
         metavar="FILE",
-        callback=checked_output,
         help="Write times, components and errors in full precision.",
         show_default=False,
         rich_help_panel=OUTPUT,

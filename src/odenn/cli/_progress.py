@@ -1,24 +1,32 @@
-"""A progress bar for whoever has to wait: how much of the span is covered."""
+"""A progress bar for whoever has to wait: how much of the span is covered, and how a training goes; and warnings."""
 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Timer
+from typing import TYPE_CHECKING, TextIO
 
+import odenn
 from odenn import IVP, Report
+from odenn.cli._failures import say
+
+if TYPE_CHECKING:
+    from odenn.cli._console import Output
 
 PATIENCE = 1.0  # seconds without a bar
+WIDEST = 40  # columns of the bar
+WORDS = 68  # columns that percentage, time and words take
 
 
 class SpanBar:
     """The part of the span that is covered. A march that begins anew counts as another pass."""
 
-    def __init__(self, problem: IVP) -> None:
+    def __init__(self, problem: IVP, console: Output) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        from odenn.cli._console import Output
 
         assert problem.span is not None
         start, end = problem.span
@@ -27,17 +35,17 @@ class SpanBar:
         self._one_way = problem.t0 in problem.span
         self._variable = problem.independent
         self._pass = 1
-        self._fraction = 0.0
+        self._latest = Report(fraction=0.0, windows=0)
         self._progress = Progress(
-            BarColumn(),
+            BarColumn(bar_width=min(WIDEST, max(console.width - WORDS, 6))),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
             TextColumn("{task.description}"),  # last, since its width changes
-            console=Output(stderr=True),
+            console=console,
             refresh_per_second=5,
             transient=True,
         )
-        self._task = self._progress.add_task(self._words(), total=1.0)
+        self._task = self._progress.add_task(self.words, total=1.0)
 
     def show(self) -> None:
         """Draw the bar from now on."""
@@ -48,32 +56,67 @@ class SpanBar:
         self._progress.stop()
 
     def __call__(self, report: Report) -> None:
-        """Take note of the fraction that is covered."""
-        fraction = report.fraction
-        if fraction < self._fraction:
+        """Take note of what is reached."""
+        if report.fraction < self._latest.fraction:
             self._pass += 1
-        self._fraction = fraction
-        self._progress.update(self._task, completed=fraction, description=self._words())
+        self._latest = report
+        self._progress.update(self._task, completed=report.fraction, description=self.words)
 
-    def _words(self) -> str:
-        at = f"{self._from + self._fraction * (self._to - self._from):.4g}" if self._one_way else f"{self._from:g}"
+    @property
+    def words(self) -> str:
+        """What stands beside the bar."""
+        fraction, record = self._latest.fraction, self._latest.record
+        at = f"{self._from + fraction * (self._to - self._from):.4g}" if self._one_way else f"{self._from:g}"
         again = f", pass {self._pass}" if self._pass > 1 else ""
-        return f"{self._variable} = {at}, ends at {self._to:g}{again}"
+        if record is None:
+            return f"{self._variable} = {at}, ends at {self._to:g}{again}"
+        windows = f"{self._latest.windows} window{'' if self._latest.windows == 1 else 's'}"
+        return f"{self._variable} = {at}{again}, {windows}, iteration {record.iteration}, loss {record.loss:.1e}"
 
 
 @contextmanager
-def span_bar(problem: IVP) -> Generator[Callable[[Report], None] | None]:
-    """Give a callback for `odenn.solve`; its bar shows after a second, on a terminal only."""
+def watched(problem: IVP) -> Generator[Callable[[Report], None] | None]:
+    """Give a callback for `odenn.solve`; its bar shows after a second, on a terminal only. Warnings go by it."""
     if not sys.stderr.isatty():
-        yield None
+        with _spoken_warnings(None):
+            yield None
         return
-    bar = SpanBar(problem)
+    from odenn.cli._console import Output
+
+    console = Output(stderr=True)
+    bar = SpanBar(problem, console)
     timer = Timer(PATIENCE, bar.show)  # a clock of its own: the first call back may take long (compilation)
     timer.daemon = True
     timer.start()
     try:
-        yield bar
+        with _spoken_warnings(console):
+            yield bar
     finally:
         timer.cancel()
         timer.join()
         bar.hide()
+
+
+@contextmanager
+def _spoken_warnings(console: Output | None) -> Generator[None]:
+    """Say odenn's own warnings as odenn says things, without the line of its source."""
+    plain = warnings.showwarning
+    home = Path(odenn.__file__).parent
+
+    def say_warning(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if home in Path(filename).parents:
+            say(str(message), kind="warning: ", err=console)
+        else:
+            plain(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = say_warning
+        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -20,11 +21,21 @@ from odenn.cli._console import Output
 from odenn.cli._figures import aligned, digits_for, error_figure, figure, time_figure
 
 if TYPE_CHECKING:
+    from odenn.methods.outcome import Training
     from odenn.verify import Verification
     from odenn.zoo import ZooProblem
 
 MOST_COMPONENTS = 6  # columns of a table
 MOST_ERRORS = 3  # up to here each component has a column for its error
+_OPTIONS = (  # what Python calls it, and the command line
+    ("LevenbergMarquardt()", "--optimizer lm"),
+    ('windows="auto"', "--windows auto"),
+    ("stages=2", "--stages 2"),
+    ("(RK4, Reference())", "(--data rk4:STEP or reference)"),
+    ("Reference()", "--data reference"),
+    ('activation "tanh" or "sin"', "tanh or sin in --network"),
+    ("raise max_windows or max_seconds of the method", "raise --seconds"),
+)
 INDENT = 12  # of what a saved solution holds, beside its name
 
 Array = NDArray[np.float64]
@@ -59,14 +70,44 @@ def print_table(out: Output, solution: Solution, points: int, *, hint: str = "")
 def print_verdict(out: Output, solution: Solution) -> None:
     """How it ended, and the work it took."""
     mark = ("Solved", "bold green") if solution.success else ("Not solved to the tolerance", "bold red")
-    out.paragraph(Text.assemble(mark, f": {solution.message}."))
-    stats = solution.stats
-    stiff = f" ({stats.stiff_windows} of them stiff)" if stats.stiff_windows else ""
-    passes = f" in {stats.attempts} passes" if stats.attempts > 1 else ""
-    out.paragraph(
-        f"{_count(stats.windows, 'window')}{stiff}{passes}, right-hand side called {_count(stats.calls, 'time')} at "
-        f"{_count(stats.evaluations, 'point')}, {stats.seconds:.3g} s"
-    )
+    out.paragraph(Text.assemble(mark, f": {in_options(solution.message)}."))
+    out.paragraph(_work(solution))
+    if solution.training is not None and not solution.success:
+        for found in solution.training.diagnoses:
+            out.paragraph(Text.assemble(("Why: ", "bold"), f"{found.trouble.value} ({found.evidence})"))
+            out.paragraph(Text.assemble(("Remedy: ", "bold"), in_options(found.trouble.remedy)))
+
+
+def _work(solution: Solution) -> str:
+    stats, training = solution.stats, solution.training
+    if training is None:
+        stiff = f" ({stats.stiff_windows} of them stiff)" if stats.stiff_windows else ""
+        work = (
+            f"right-hand side called {_count(stats.calls, 'time')} at {_count(stats.evaluations, 'point')}, "
+            f"{stats.seconds:.3g} s"
+        )
+        return f"{_count(stats.windows, 'window')}{stiff}{_passes(solution)}, {work}"
+    network = solution.outcome.windows
+    loss = f", last loss {training.history[-1].loss:.2g}" if training.history else ""
+    trained = f" of {network.kind} ({_count(network.size, 'weight')} in all)" if stats.windows else ""
+    iterations = _count(stats.iterations, "iteration")
+    windows = f"{_count(stats.windows, 'window')}{trained}{_passes(solution)}"
+    return f"{windows}, {iterations}{loss}, {stats.seconds:.3g} s"
+
+
+def _passes(solution: Solution) -> str:
+    return f" in {solution.stats.attempts} passes" if solution.stats.attempts > 1 else ""
+
+
+def in_options(text: str) -> str:
+    """Advice that is written for Python, in words of the command line.
+
+    >>> in_options('use windows="auto" or LevenbergMarquardt()')
+    'use --windows auto or --optimizer lm'
+    """
+    for python, option in _OPTIONS:
+        text = text.replace(python, option)
+    return text
 
 
 def print_contents(out: Output, solution: Solution) -> None:
@@ -96,6 +137,24 @@ def print_zoo_problem(out: Output, problem: ZooProblem) -> None:
         out.verbatim(f'odenn solve "{problem.text}" --span {_span(problem)}')
 
 
+def zoo_json(chosen: Sequence[ZooProblem] | ZooProblem) -> str:
+    """One JSON object for a problem, a list of such objects for several."""
+    if not isinstance(chosen, Sequence):
+        return json.dumps(_zoo_record(chosen), indent=2)
+    return json.dumps([_zoo_record(problem) for problem in chosen], indent=2)
+
+
+def _zoo_record(problem: ZooProblem) -> dict[str, object]:
+    return {
+        "name": problem.name,
+        "title": problem.title,
+        "equations": problem.text,
+        "span": problem.span,
+        "stiff": problem.stiff,
+        "source": problem.source,
+    }
+
+
 def as_json(solution: Solution, points: int, verification: Verification | Exception | None) -> str:
     """One JSON object: the problem, the table in full precision, the evidence."""
     solved = covers_something(solution)
@@ -116,7 +175,9 @@ def as_json(solution: Solution, points: int, verification: Verification | Except
         "t": _plain(t),
         "y": {name: _plain(row) for name, row in zip(solution.names, y, strict=True)},
         "error": {name: _plain(row) for name, row in zip(solution.names, error, strict=True)},
+        "network": {"kind": solution.outcome.windows.kind, "weights": solution.outcome.windows.size},
         "stats": asdict(solution.stats),
+        "training": None if solution.training is None else _training_record(solution.training),
         "verification": None if verification is None else _verification_record(verification),
     }
     return json.dumps(record, indent=2, allow_nan=False)
@@ -126,6 +187,19 @@ def _parameters(solution: Solution) -> dict[str, float]:
     """Values of the parameters by name."""
     system = solution.problem.system if solution.problem is not None else None
     return dict(system.parameters) if system is not None else {}
+
+
+def _training_record(training: Training) -> dict[str, object]:
+    return {
+        "loss": _number(training.history[-1].loss) if training.history else None,
+        "iterations": len(training.history),
+        "diagnoses": [
+            {"trouble": found.trouble.name.lower(), "evidence": found.evidence, "remedy": found.trouble.remedy}
+            for found in training.diagnoses
+        ],
+        "data_error": _number(training.data_error),
+        "fit_error": _number(training.fit_error),
+    }
 
 
 def _verification_record(verification: Verification | Exception) -> dict[str, object]:
@@ -156,10 +230,15 @@ def _contents(solution: Solution) -> Iterator[tuple[str, str]]:
         "" if sorted(asked) == list(solution.span) else f", reached {solution.span[0]:.10g} to {solution.span[1]:.10g}"
     )
     yield "span", f"{solution.independent} = {asked[0]:.10g} to {asked[1]:.10g}{reached}"
-    yield "status", solution.message
+    yield "status", in_options(solution.message)
     yield "error", f"{_relative_error(solution)} estimated, {solution.rtol:g} asked (relative to the largest value)"
-    yield "network", f"{windows.kind} a window, {_count(windows.size, 'weight')}"
-    yield "windows", f"{stats.windows}, of which {stats.stiff_windows} stiff; solved in {stats.seconds:.3g} s"
+    yield "network", f"{windows.kind} for each window, {_count(windows.size, 'weight')} in all"
+    training = solution.training
+    how = f", of which {stats.stiff_windows} stiff" if training is None else f", {stats.iterations} iterations"
+    yield "windows", f"{stats.windows}{how}; solved in {stats.seconds:.3g} s"
+    for found in () if training is None or solution.success else training.diagnoses:
+        yield "why", f"{found.trouble.value} ({found.evidence})"
+        yield "remedy", in_options(found.trouble.remedy)
 
 
 def _relative_error(solution: Solution) -> str:
@@ -198,8 +277,13 @@ def _column(values: Array, error: Array, rtol: float) -> list[str]:
 
 
 def _plain(row: Array) -> list[float | None]:
-    """Numbers that JSON knows; it has neither infinity nor NaN."""
-    return [value if np.isfinite(value) else None for value in row.tolist()]
+    """Numbers that JSON knows."""
+    return [_number(value) for value in row.tolist()]
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has neither infinity nor NaN."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _count(number: int, noun: str) -> str:
