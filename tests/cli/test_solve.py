@@ -208,14 +208,14 @@ def test_verify(odenn_cli: Call, pair: str) -> None:
     """What an independent solution says comes after the table."""
     result = odenn_cli("solve", pair, "--span", "0", "2", "--verify")
     assert result.exit_code == 0
-    assert "exact" in result.stdout.rpartition("Solved")[2]
+    assert "The true error meets the tolerance" in result.stdout.rpartition("Solved")[2]
 
 
 def test_verify_in_json(odenn_cli: Call) -> None:
     """The verdict, and the figures it rests on."""
     result = odenn_cli("solve", "y' = -y; y(0) = 1", "--span", "0", "2", "--verify", "--json")
     record = json.loads(result.stdout)["verification"]
-    assert "exp" in record["method"]
+    assert record["method"]  # the formula, or SciPy where the machine has no time to find it
     assert (record["within_tolerance"], record["conclusive"]) == (True, True)
     assert 0 < record["largest_error"]["y"] <= 2 * record["largest_estimate"]["y"]
 
