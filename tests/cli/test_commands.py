@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +80,72 @@ def test_zoo(odenn_cli: Call) -> None:
     """All of them, one a line, by names that can be asked for."""
     lines = odenn_cli("zoo").stdout.splitlines()[2:]
     assert tuple(line.split()[0] for line in lines) == zoo.names()
+
+
+def test_json_of_the_zoo(odenn_cli: Call) -> None:
+    """A list of all, an object for one."""
+    records = json.loads(odenn_cli("zoo", "--json").stdout)
+    assert tuple(record["name"] for record in records) == zoo.names()
+    assert json.loads(odenn_cli("zoo", "kepler", "--json").stdout) in records
+    assert all(len(record["span"]) == 2 and record["title"] and record["source"] for record in records)
+
+
+def test_json_of_a_saved_solution(odenn_cli: Call) -> None:
+    """The same as when it was solved."""
+    call = ("solve", "y' = -y; y(0) = 1", "--span", "0", "1", "--points", "4", "--json", "--save", "s.odenn")
+    assert odenn_cli("show", "s.odenn", "--points", "4", "--json").exit_code == 2
+    solved = odenn_cli(*call).stdout
+    assert odenn_cli("show", "s.odenn", "--points", "4", "--json").stdout == solved
+
+
+def test_json_of_what_was_not_solved(odenn_cli: Call) -> None:
+    """To show it is no failure: `show` did what it was asked."""
+    odenn_cli("solve", "y' = y^2; y(0) = 1", "--span", "0", "2", "--save", "s.odenn", "-q")
+    shown = odenn_cli("show", "s.odenn", "--json")
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout)["status"] == "blow_up"
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "completions"),
+    [
+        ("odenn zoo kep", 2, {"kepler"}),
+        ("odenn solve --method ", 3, {"collocation", "residual", "data-fit"}),
+        ("odenn solve --csv missing/a.csv --optim", 4, {"--optimizer"}),
+    ],
+)
+def test_completion(line: str, word: int, completions: set[str], environment: dict[str, str]) -> None:
+    """Commands, options and their values."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['odenn']; from odenn.cli import main; main()"],
+        env={**environment, "_ODENN_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(word)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.split()) == completions
+    assert done.stderr == ""
+
+
+def test_a_prompt_of_old_windows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its fonts have the box characters of code page 437 and no others."""
+    from odenn.cli._console import Output
+    from odenn.cli._progress import SpanBar
+    from odenn.cli._report import print_table, print_verdict
+
+    monkeypatch.setattr("rich.console.detect_legacy_windows", lambda: True)
+    solution = odenn.solve(odenn.parse("y' = -y; y(0) = 1", span=(0, 1)))
+    assert solution.problem is not None
+    out = Output()
+    assert out.legacy_windows
+    print_table(out, solution, 3)
+    print_verdict(out, solution)
+    bar = SpanBar(solution.problem, out)
+    bar(odenn.Report(fraction=0.5, windows=2))
+    out.print(bar.picture)
+    shown = capsys.readouterr().out
+    assert "-----" in shown  # the bar
+    shown.encode("cp437")
 
 
 def test_a_zoo_problem_comes_with_its_command(odenn_cli: Call) -> None:

@@ -44,7 +44,18 @@ def test_imports(arguments: tuple[str, ...], absent: set[str], environment: dict
     assert not loaded & absent
 
 
-@pytest.mark.parametrize("arguments", [("solve", *DECAY), ("--help",), ("solve", "--help"), ("zoo",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("solve", *DECAY),
+        ("solve", *DECAY, "--method", "data-fit", "--network", "8x2", "--data", "rk4:0.02", "--rtol", "1e-4"),
+        ("--help",),
+        ("solve", "--help"),
+        ("zoo",),
+        ("zoo", "--json"),
+        ("zoo", "kepler"),
+    ],
+)
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_encodings(start: Start, arguments: tuple[str, ...], encoding: str) -> None:
     """Every console gets characters that it has."""
@@ -141,6 +152,11 @@ class Terminal:
         return self.process.wait()
 
 
+def plain(text: str) -> str:
+    """What a terminal was sent without its codes."""
+    return re.sub(r"\x1b\[[0-9;?]*\w|\r", "", text)
+
+
 @pytest.fixture
 def terminal(environment: dict[str, str], tmp_path: Path) -> Callable[..., Terminal]:
     """Start odenn on a terminal; its progress bar does not wait for a second."""
@@ -166,6 +182,20 @@ def test_progress_and_interrupt(terminal: Callable[..., Terminal], tmp_path: Pat
 
 
 @unix
+def test_an_interrupted_training(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    """The bar shows the loss; Ctrl-C ends the training with a table of what there is, the files, and exit code 1."""
+    call = ("solve", "y'' = -y; y(0) = 0, y'(0) = 1", "--span", "0", "1e4", "--method", "residual", "--network", "8x2")
+    long = terminal(*call, "--rtol", "1e-3", "--csv", "a.csv", "--points", "3")
+    long.until("2 windows, iteration ")
+    assert "loss " in long.text
+    os.kill(long.process.pid, signal.SIGINT)
+    assert long.wait() == 1
+    assert "Not solved to the tolerance: the run was stopped before the end" in " ".join(plain(long.text).split())
+    assert "Traceback" not in long.text
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 4
+
+
+@unix
 def test_colour_on_a_terminal_and_none_where_it_is_not_wanted(terminal: Callable[..., Terminal]) -> None:
     """NO_COLOR is honoured: no colour codes, though bold may stay."""
     coloured, plain = terminal("solve", *DECAY), terminal("solve", *DECAY, NO_COLOR="1")
@@ -181,7 +211,7 @@ def test_a_table_fits_the_terminal(terminal: Callable[..., Terminal], columns: i
     text = ", ".join(f"z{i}' = -z{i}" for i in range(6)) + "; " + ", ".join(f"z{i}(0) = 1" for i in range(6))
     narrow = terminal("solve", text, "--span", "0", "1", "--points", "2", columns=columns)
     assert narrow.wait() == 0
-    lines = re.sub(r"\x1b\[[0-9;?]*\w|\r", "", narrow.text).partition("\n\n")[0].splitlines()
+    lines = plain(narrow.text).partition("\n\n")[0].splitlines()
     assert all(len(line) <= max(columns, 31) for line in lines[:4])
     assert lines[3].split()[1] == "0.36787944"
     assert "\N{HORIZONTAL ELLIPSIS}" not in narrow.text

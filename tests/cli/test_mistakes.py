@@ -42,7 +42,7 @@ DECAY = ("y' = -y; y(0) = 1", "--span", "0", "1")
         ((*DECAY, "--atol", "1", "--atol", "2"), "`atol`"),
         ((*DECAY, "--network", "tanh", "--stiff"), "Legendre network"),
         ((*DECAY, "--network", "relu"), "--network takes legendre, tanh or sin with --method collocation"),
-        ((*DECAY, "--max-seconds", "0"), "`max_seconds` must be positive"),
+        ((*DECAY, "--seconds", "0"), "`max_seconds` must be positive"),
         ((*DECAY, "--points", "1"), "--points"),
         ((*DECAY, "--initial", "y(0) = 2"), "too many initial conditions"),
         ((*DECAY, "--param", "k"), "--param takes a name and a number"),

@@ -85,7 +85,7 @@ def test_options_reach_the_solver(odenn_cli: Call, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(odenn, "solve", spy)
     odenn_cli(
-        "solve", "y' = -y; y(0) = 1", "--span", "0", "1", "--rtol", "1e-4", "--atol", "1e-7", "--max-seconds", "5",
+        "solve", "y' = -y; y(0) = 1", "--span", "0", "1", "--rtol", "1e-4", "--atol", "1e-7", "--seconds", "5",
         "--compile",
     )  # fmt: skip
     method = seen.pop("method")
@@ -123,7 +123,7 @@ def test_not_solved(odenn_cli: Call) -> None:
 
 def test_out_of_time(odenn_cli: Call) -> None:
     """A budget that is used up is no success either."""
-    result = odenn_cli("solve", "y'' = -y; y(0) = 0, y'(0) = 1", "--span", "0", "5000", "--max-seconds", "0.001")
+    result = odenn_cli("solve", "y'' = -y; y(0) = 0, y'(0) = 1", "--span", "0", "5000", "--seconds", "0.001")
     assert result.exit_code == 1
     assert "the budget was used up" in result.stdout
 

@@ -125,6 +125,8 @@ def test_defaults_in_the_help_are_those_of_the_library(odenn_cli: Call) -> None:
         (("--stages", "2"), "--stages goes with --method residual, not with collocation (the default)"),
         (("--training-points", "9"), "--training-points goes with --method residual"),
         (("--data", "reference"), "--data goes with --method data-fit"),
+        (("--method", "residual", "--seed", "-1"), "--seed takes a whole number"),
+        (("--network", "sin", "--seed", "9" * 30), "--seed takes a whole number"),
         (("--seed", "1"), "--seed goes with networks that are drawn"),
         (("--method", "residual", "--data", "reference"), "--data goes with --method data-fit, not with residual:"),
         (("--method", "residual", "--stiff"), "--stiff goes with --method collocation, not with residual"),
@@ -192,7 +194,7 @@ def test_a_failed_fit_says_why(odenn_cli: Call) -> None:
     assert training["data_error"] > training["fit_error"] > 0
     assert training["iterations"] == record["stats"]["iterations"] > 0
     assert {"data"} == {found["trouble"] for found in training["diagnoses"]}
-    assert all(found["remedy"] and found["evidence"] for found in training["diagnoses"])
+    assert all(found["description"] and found["evidence"] and found["remedy"] for found in training["diagnoses"])
 
 
 def test_measured_data(odenn_cli: Call, tmp_path: Path) -> None:
@@ -227,6 +229,20 @@ def test_an_interrupted_training_shows_what_it_has(odenn_cli: Call, monkeypatch:
     assert "Not solved to the tolerance: the run was stopped before the end of the span: at t = 0.5" in result.stdout
     assert Path("a.csv").read_text().count("\n") == 4
     assert result.stdout.splitlines()[4].split()[0] == "0.5"
+
+
+def test_a_trained_solution_is_saved_and_shown(odenn_cli: Call) -> None:
+    """With its network, and with what was wrong."""
+    call = ("solve", *DECAY, *SMALL, "--method", "data-fit", "--data", "euler:0.05", "--save", "s.odenn", "--json")
+    solved = json.loads(odenn_cli(*call, "--points", "3").stdout)
+    shown = odenn_cli("show", "s.odenn")
+    assert shown.exit_code == 0
+    lines = dict(line.split(maxsplit=1) for line in shown.stdout.split("\n\n")[0].splitlines())
+    assert lines["network"].startswith("tanh, hidden layers 8-8 for each window")
+    assert "iterations" in lines["windows"]
+    assert lines["why"].startswith("the data are further")
+    assert "--data rk4:STEP" in lines["remedy"]
+    assert json.loads(odenn_cli("show", "s.odenn", "--points", "3", "--json").stdout) == solved
 
 
 def test_the_bar_shows_the_loss() -> None:

@@ -97,8 +97,7 @@ def solve(
 
     odenn solve "y'' = -y; y(0) = 0, y'(0) = 1" --span 0 10 --method residual --network 32x5:tanh
 
-    [bold]Exit codes[/bold] 0 solved, 1 not solved to the tolerance, 2 a mistake in the call, 130 interrupted with
-    nothing to show.
+    [bold]Exit codes[/bold] 0 solved, 1 not solved to the tolerance, 2 a mistake in the call.
     """
     choice = Choice(
         method=method, network=network, seconds=seconds, stiff=stiff, compile=compile or None, optimizer=optimizer,

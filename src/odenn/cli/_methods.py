@@ -86,6 +86,8 @@ def chosen_method(choice: Choice) -> Collocation | Residual | DataFit:
     for name, methods in _GOES_WITH.items():
         if getattr(choice, name) is not None and choice.method not in methods:
             raise _misplaced(name, choice.method, methods)
+    if choice.seed is not None and not 0 <= choice.seed < 2**63:
+        raise UsageError(f"--seed takes a whole number, 0 or more, such as 7, got {choice.seed}")
     if choice.method is MethodName.collocation:
         return _collocation(choice)
     given = {

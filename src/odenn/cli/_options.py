@@ -57,16 +57,17 @@ Verify = Annotated[
 Method = Annotated[
     MethodName,
     Option(
-        help="Solve for the output weights (collocation), train until the equation holds (residual) or until data are "
-        "met (data-fit).",
+        metavar="METHOD",
+        help="collocation solves for output weights; residual trains networks until the equation holds, data-fit until "
+        "they meet data.",
         rich_help_panel=METHOD,
     ),
 ]
 Network = Annotated[
     str | None,
     Option(
-        metavar="UNITS|LAYERS",
-        help="legendre, tanh or sin for collocation; hidden layers to train, such as 32x5:tanh (five of 32) or "
+        metavar="NETWORK",
+        help="For collocation legendre, tanh or sin; to train, hidden layers such as 32x5:tanh (five of 32) or "
         "64-32-16:sin.",
         show_default="legendre; 32x5:tanh",
         rich_help_panel=METHOD,
@@ -75,8 +76,6 @@ Network = Annotated[
 Seconds = Annotated[
     float | None,
     Option(
-        "--seconds",
-        "--max-seconds",
         metavar="SECONDS",
         help="Stop after this time, with what was reached.",
         show_default="never",
@@ -98,7 +97,7 @@ Compile = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    Option(min=0, max=2**63 - 1, metavar="N", help="Of the random weights.", show_default="0", rich_help_panel=METHOD),
+    Option(metavar="N", help="Of the random weights.", show_default="0", rich_help_panel=METHOD),
 ]
 
 Optimizer = Annotated[
@@ -114,7 +113,7 @@ Epochs = Annotated[
     Option(
         min=1,
         metavar="N",
-        help="Iterations for each window, at most.",
+        help="Iterations for each network, at most.",
         show_default="100 of lm, 2000 of the others",
         rich_help_panel=TRAINING,
     ),

@@ -15,6 +15,8 @@ from odenn import IVP, Report
 from odenn.cli._failures import say
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from odenn.cli._console import Output
 
 PATIENCE = 1.0  # seconds without a bar
@@ -46,6 +48,11 @@ class SpanBar:
             transient=True,
         )
         self._task = self._progress.add_task(self.words, total=1.0)
+
+    @property
+    def picture(self) -> RenderableType:
+        """What is drawn."""
+        return self._progress.get_renderable()
 
     def show(self) -> None:
         """Draw the bar from now on."""

@@ -194,7 +194,12 @@ def _training_record(training: Training) -> dict[str, object]:
         "loss": _number(training.history[-1].loss) if training.history else None,
         "iterations": len(training.history),
         "diagnoses": [
-            {"trouble": found.trouble.name.lower(), "evidence": found.evidence, "remedy": found.trouble.remedy}
+            {
+                "trouble": found.trouble.name.lower(),
+                "description": found.trouble.value,
+                "evidence": found.evidence,
+                "remedy": found.trouble.remedy,
+            }
             for found in training.diagnoses
         ],
         "data_error": _number(training.data_error),
