@@ -164,6 +164,15 @@ class Solution:
 
         save(self, path)
 
+    def export_onnx(self, path: str | PathLike[str]) -> None:
+        """Write the network as an ONNX model: times `t` (k, 1) to `y` (k, n), all windows included, float64.
+
+        Needs the packages onnx and onnxscript.
+        """
+        from odenn.storage.export import export_onnx
+
+        export_onnx(self, path)
+
     def to_csv(self, path: str | PathLike[str], points: int | ArrayLike = 101) -> None:
         """Write a table t, components, estimated errors; `points` is how many, or the times themselves."""
         t = self.grid(points) if isinstance(points, int) else np.asarray(points, dtype=float).reshape(-1)

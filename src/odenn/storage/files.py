@@ -47,7 +47,7 @@ def write(path: str | PathLike[str], content: Content, arrays: Arrays, *, kind: 
     OSError
         If the file cannot be written; it names `path`.
     """
-    _replace(path, _packed({"kind": kind, **content}, arrays))
+    replace_file(path, _packed({"kind": kind, **content}, arrays))
 
 
 def read(path: str | PathLike[str], *, kind: str = "solution") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -105,8 +105,8 @@ def _digest(content: Content, arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
-def _replace(path: str | PathLike[str], data: bytes) -> None:
-    """Write beside the file, then put it in its place."""
+def replace_file(path: str | PathLike[str], data: bytes) -> None:
+    """Write beside the file, then put it in its place: it is never there in part."""
     target = os.path.realpath(path)  # a link is to keep pointing at the file
     if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
         with open(path, "wb") as file:  # a pipe or a device has no beside
