@@ -144,7 +144,7 @@ def test_a_prompt_of_old_windows(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     bar(odenn.Report(fraction=0.5, windows=2))
     out.print(bar.picture)
     shown = capsys.readouterr().out
-    assert "-----" in shown  # the bar
+    assert "\n----" in shown  # the bar
     shown.encode("cp437")
 
 
