@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from odenn.certificate import Certificate
 from odenn.methods.outcome import Outcome, Stats, Training
 from odenn.methods.trained import TrainedNetworks
-from odenn.monitor import Evidence, diagnose
+from odenn.monitor import Course, Evidence, diagnose
 from odenn.networks.tables import Array
 from odenn.optimise.objective import Record
 from odenn.problem import IVP
 from odenn.status import Status
 
 MET = 0.9  # estimates up to this fraction of the contract count as met: the estimate is good to a few hundredths
-LOOKED_AT = 201  # times
+LOOKED_AT = 101  # times per window
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,8 +37,11 @@ class Run:
 
 
 def conclude(problem: IVP, run: Run, certificate: Certificate, *, atol: Array, evidence: Evidence) -> Outcome:
-    """Outcome of a run; `evidence` is what the method itself knows for the diagnosis."""
+    """Outcome of a run; `evidence` is what the method itself knows for the diagnosis, which is made of a miss only."""
     status, message = _verdict(problem, run, certificate)
+    known = replace(
+        evidence, courses=_courses(problem, run, certificate), data_error=run.data_error, fit_error=run.fit_error
+    )
     return Outcome(
         windows=run.trained,
         errors=certificate.errors,
@@ -56,20 +59,50 @@ def conclude(problem: IVP, run: Run, certificate: Certificate, *, atol: Array, e
         ),
         training=Training(
             history=tuple(run.history),
-            diagnoses=diagnose(run.history, evidence),
+            diagnoses=() if status is Status.SUCCESS else diagnose(run.history, known),
             data_error=run.data_error,
             fit_error=run.fit_error,
         ),
     )
 
 
-def looked_at(problem: IVP, trained: TrainedNetworks) -> tuple[Array | None, Array | None, Array]:
-    """Values and slopes (n, k) over the span, None where nothing was trained, and the equation's first slopes (n,)."""
-    start = problem.first_order(float(problem.t0 or 0.0), problem.initial)[: problem.n]
-    if not trained.pieces:
-        return None, None, start
-    values, slopes = trained.levels(np.linspace(trained.left[0], trained.right[-1], LOOKED_AT), 1)
-    return values, slopes, start
+def _courses(problem: IVP, run: Run, certificate: Certificate) -> list[Course]:
+    """What is to be seen on each window; the solution is the network plus its estimated error, if bounded."""
+    top = max(problem.orders)
+    orders = np.array(problem.orders)
+    courses: list[Course] = []
+    for w, piece in enumerate(run.trained.pieces):
+        t = np.linspace(run.trained.left[w], run.trained.right[w], LOOKED_AT)
+        with np.errstate(all="ignore"):
+            levels = run.trained.levels_in(w, t, top)
+            errors = certificate.errors.derivative(t, 0)
+            asked = problem.rhs(t, np.concatenate([level[orders > j] for j, level in enumerate(levels[:-1])]))
+        if not all(np.isfinite(part).all() for part in (*levels, errors, asked)):
+            continue
+        solution = levels[0] + errors
+        courses.append(
+            Course(
+                scale=piece.trial.scale.cpu().numpy(),
+                network=levels[0],
+                slopes=_highest(levels, problem.orders),
+                asked=asked,
+                solution=solution,
+                solution_slopes=_highest(_differences(solution, t, top), problem.orders),
+            )
+        )
+    return courses
+
+
+def _highest(levels: Sequence[Array], orders: Sequence[int]) -> Array:
+    """(n, k): of each component the derivative of its order."""
+    return np.stack([levels[order][i] for i, order in enumerate(orders)])
+
+
+def _differences(y: Array, t: Array, top: int) -> list[Array]:
+    levels = [y]
+    for _ in range(top):
+        levels.append(np.asarray(np.gradient(levels[-1], t, axis=1)))
+    return levels
 
 
 def _verdict(problem: IVP, run: Run, certificate: Certificate) -> tuple[Status, str]:

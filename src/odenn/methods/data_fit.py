@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from odenn.certificate import certify
-from odenn.methods.conclusion import Run, conclude, looked_at
+from odenn.methods.conclusion import Run, conclude
 from odenn.methods.data import CSV, FEWEST, RK4, Euler, Reference, Samples, Source, Trajectory
 from odenn.methods.outcome import Outcome, Progress, Report
 from odenn.methods.trained import Piece, Stage, TrainedNetworks
 from odenn.monitor import Evidence
 from odenn.networks.activations import product
-from odenn.networks.mlp import MLP, Trainable, trainable
+from odenn.networks.mlp import MLP, Trainable, smoothness, trainable
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
 from odenn.optimise.objective import Record
@@ -134,7 +133,7 @@ class DataFit:
             data_error=data_error,
             fit_error=march.misfit,
         )
-        evidence = _evidence(self, problem, trained, march.misfit, data_error, march.goal)
+        evidence = _evidence(self, problem, march.goal)
         return conclude(problem, run, certify(problem, trained, rtol=rtol, atol=atol), atol=atol, evidence=evidence)
 
 
@@ -218,7 +217,7 @@ class _March:
         progress: Progress | None,
     ) -> None:  # fmt: skip
         self.method, self.problem, self.data, self.network = method, problem, data, network
-        kinked = getattr(method.network, "smooth", None) is not None
+        kinked = smoothness(method.network) is not None
         self.goal = max(AIM * rtol, KINKED_GOAL) if kinked else AIM * rtol
         self.few = MANY if kinked else FEW
         self.shortest = KINKED_SHORTEST if kinked else SHORTEST
@@ -354,19 +353,13 @@ def _split(samples: Indices, method: DataFit, few: int) -> tuple[Indices, Indice
     return free, held
 
 
-def _evidence(
-    method: DataFit, problem: IVP, trained: TrainedNetworks, fit_error: float, data_error: float | None, goal: float
-) -> Evidence:
-    network: Any = method.network
+def _evidence(method: DataFit, problem: IVP, goal: float) -> Evidence:
+    kinks = smoothness(method.network)
     return Evidence(
         goal=goal,
-        activation=getattr(network, "activation", ""),
-        smooth=getattr(network, "smooth", None),
+        activation=kinks.activation if kinks else "",
+        smooth=kinks.smooth if kinks else None,
         order=max(problem.orders),
-        windowed=method.windows == "auto",
-        values=looked_at(problem, trained)[0],
-        data_error=data_error,
-        fit_error=fit_error,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class TorchRhs:
 
     rows: Callable[[Tensor, Tensor], Any]
     n: int
+    single: bool = False  # a row is computed in less than float64
 
     def __call__(self, t: Tensor, Z: Tensor) -> Tensor:
         """(n, k) at times t (k,) and states Z (N, k), differentiable."""
@@ -69,7 +70,15 @@ def torch_rhs(problem: IVP) -> TorchRhs:
     expected = problem.rhs(t.numpy(), Z.numpy())
     if not np.allclose(values.numpy(), expected, rtol=1e-6, atol=1e-9 * float(np.abs(expected).max()), equal_nan=True):
         raise ValueError(f"`f` gives other values for torch tensors than for NumPy arrays; {REMEDY}")
-    return rhs
+    return replace(rhs, single=_single(rhs, t, Z))
+
+
+def _single(rhs: TorchRhs, t: Tensor, Z: Tensor) -> bool:
+    rows = rhs.rows(t, Z)
+    parts = list(rows) if isinstance(rows, list | tuple) else [rows]
+    return any(
+        isinstance(part, Tensor) and part.dtype in (torch.float32, torch.float16, torch.bfloat16) for part in parts
+    )
 
 
 def _rows(problem: IVP) -> Callable[[Tensor, Tensor], Any]:

@@ -356,3 +356,41 @@ def trainable(network: MLP | nn.Module, outputs: int) -> Trainable:
 
         return ModuleWeights(copy.deepcopy(network), outputs)
     raise TypeError(f"`network` must be odenn.MLP(...) or a torch.nn.Module, got {type(network).__name__}")
+
+
+@dataclass(frozen=True)
+class Kinks:
+    """The roughest activation of a network, and how many continuous derivatives it has."""
+
+    activation: str
+    smooth: int
+
+
+# Activations of torch with a kink. SELU is ELU with another slope on either side of zero; Softsign's second
+# derivative jumps.
+_KINKED: dict[type[nn.Module], int] = {
+    nn.ReLU: 0, nn.ReLU6: 0, nn.LeakyReLU: 0, nn.PReLU: 0, nn.RReLU: 0, nn.SELU: 0, nn.Hardtanh: 0, nn.Hardsigmoid: 0,
+    nn.Hardswish: 0, nn.Hardshrink: 0, nn.Softshrink: 0, nn.Threshold: 0, nn.ELU: 1, nn.CELU: 1, nn.Softsign: 1,
+}  # fmt: skip
+
+
+def smoothness(network: MLP | nn.Module) -> Kinks | None:
+    """Kinks of a network, None where it has none.
+
+    Of a torch module the activations that are modules themselves are known; torch.nn.functional leaves no trace.
+
+    Examples
+    --------
+    >>> smoothness(nn.Sequential(nn.Linear(1, 8), nn.ReLU(), nn.Linear(8, 1)))
+    Kinks(activation='ReLU', smooth=0)
+    """
+    if isinstance(network, MLP):
+        return None if network.smooth is None else Kinks(network.activation, network.smooth)
+    found = [Kinks(type(part).__name__, smooth) for part in network.modules() if (smooth := _kinked(part)) is not None]
+    return min(found, key=lambda kinks: kinks.smooth, default=None)
+
+
+def _kinked(part: nn.Module) -> int | None:
+    if isinstance(part, nn.ELU) and part.alpha != 1:  # its slopes at zero are 1 and alpha
+        return 0
+    return _KINKED.get(type(part))

@@ -7,19 +7,18 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 
 from odenn.certificate import certify
-from odenn.methods.conclusion import MET, Run, conclude, looked_at
+from odenn.methods.conclusion import MET, Run, conclude
 from odenn.methods.outcome import Outcome, Progress
-from odenn.methods.residual.march import FINISHED, STUCK, Leg, Plan, Work, march
-from odenn.methods.torch_rhs import torch_rhs
+from odenn.methods.residual.march import AIM, FINISHED, STUCK, Leg, Plan, Work, march
+from odenn.methods.torch_rhs import TorchRhs, torch_rhs
 from odenn.methods.trained import TrainedNetworks
 from odenn.monitor import Evidence
-from odenn.networks.mlp import MLP, trainable
+from odenn.networks.mlp import MLP, Trainable, smoothness, trainable
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
 from odenn.optimise.torch_optimiser import TorchOptimiser
@@ -114,12 +113,12 @@ class Residual:
     def run(self, problem: IVP, *, rtol: float, atol: Array | None, progress: Progress | None = None) -> Outcome:
         """Solve `problem` to |error_i(t)| <= atol_i + rtol max_{s <= t} |y_i(s)|; atol (n,), None for the default."""
         clock = time.perf_counter()
-        check_smoothness(self.network, max(problem.orders))
+        network, rhs = trainable(self.network, problem.n), torch_rhs(problem)
+        check_smoothness(self, network, max(problem.orders))
         if atol is None:
             atol = problem.default_atol(rtol)
-        network, rhs = trainable(self.network, problem.n), torch_rhs(problem)
         deadline = math.inf if self.max_seconds is None else clock + self.max_seconds
-        kinked = getattr(self.network, "smooth", None) is not None
+        kinked = smoothness(self.network) is not None
         exact = self.optimizer.paired and not kinked
         points = max(self.points, KINKED_POINTS) if kinked else self.points
         work, fraction, attempts = Work(), LOCAL, 0
@@ -157,7 +156,7 @@ class Residual:
             attempts=attempts,
             clock=clock,
         )
-        return conclude(problem, run, certificate, atol=atol, evidence=_evidence(self, problem, trained))
+        return conclude(problem, run, certificate, atol=atol, evidence=_evidence(self, problem, rhs, local))
 
     def _edges(self, problem: IVP, end: float) -> tuple[float, ...] | None:
         """Far ends of the given windows on the way from t0 to `end`."""
@@ -174,37 +173,45 @@ class Residual:
         return (*sorted(inside, reverse=end < t0), end)
 
 
-def check_smoothness(network: Any, order: int) -> None:
+def check_smoothness(method: Residual, network: Trainable, order: int) -> None:
     """Refuse a network whose derivative of that order is zero; warn where it jumps."""
-    smooth = getattr(network, "smooth", None)
-    if smooth is None:
-        return
-    name = network.activation
-    if smooth == 0 and order >= 2:
+    kinks = smoothness(method.network)
+    if order >= 2 and _is_flat(network, order):
+        which = kinks.activation if kinks else network.kind
         raise ValueError(
-            f"`network` with {name} has no second derivative (it is zero between kinks), so an equation of order "
-            f'{order} cannot see it: use "tanh" or "sin"'
+            f"`network` with {which} has no {_ORDINALS.get(order, f'{order}th')} derivative (it is zero wherever it "
+            f'exists), so an equation of order {order} cannot see it: use "tanh" or "sin"'
         )
-    if order > smooth:
+    if kinks is not None and order > kinks.smooth:
         warnings.warn(
-            f"{name} has {smooth} continuous derivative(s) and the equation is of order {order}: kinks cap the "
-            'accuracy at about 1e-3 to 1e-5; use "tanh" or "sin" for more',
+            f"{kinks.activation} has {kinks.smooth} continuous derivative(s) and the equation is of order {order}: "
+            'kinks cap the accuracy at about 1e-3 to 1e-5; use "tanh" or "sin" for more',
             UserWarning,
             stacklevel=4,
         )
 
 
-def _evidence(method: Residual, problem: IVP, trained: TrainedNetworks) -> Evidence:
-    network: Any = method.network
-    values, slopes, initial_slopes = looked_at(problem, trained)
+_ORDINALS = {2: "second", 3: "third"}
+
+
+def _is_flat(network: Trainable, order: int) -> bool:
+    """Whether the derivative of that order is zero whatever the weights; some networks start at 0."""
+    generator = torch.Generator().manual_seed(0)
+    w = network.start(generator, paired=False)
+    w = w + 0.1 * torch.randn(w.shape, dtype=w.dtype, generator=generator)
+    x = torch.linspace(-1.0, 1.0, 33, dtype=w.dtype)
+    with torch.no_grad():
+        return not bool(network.series(w, x, order)[order].any())
+
+
+def _evidence(method: Residual, problem: IVP, rhs: TorchRhs, local: float) -> Evidence:
+    kinks = smoothness(method.network)
     return Evidence(
-        activation=getattr(network, "activation", ""),
-        smooth=getattr(network, "smooth", None),
+        goal=AIM * local,
+        activation=kinks.activation if kinks else "",
+        smooth=kinks.smooth if kinks else None,
         order=max(problem.orders),
-        windowed=method.windows == "auto",
-        values=values,
-        slopes=slopes,
-        initial_slopes=initial_slopes,
+        single=rhs.single,
     )
 
 
