@@ -57,6 +57,8 @@ _LATER = {
     "CSV": "odenn.methods.data",
     "LevenbergMarquardt": "odenn.optimise.levenberg_marquardt",
     "TorchOptimiser": "odenn.optimise.torch_optimiser",
+    "Search": "odenn.searching",
+    "search": "odenn.searching",
     "scipy": "",
     "zoo": "",
     "EquationError": "odenn.equations",

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from odenn.comparison.competitors import Competitor, Run, competitors
+from odenn.comparison.reference import Reference, find_reference
 from odenn.comparison.result import Comparison, Entry
 from odenn.methods.outcome import Report
 from odenn.problem import IVP
-from odenn.solution import Solution
-from odenn.solve import solve
-from odenn.verify import VerificationError, verify
 
 Array = NDArray[np.float64]
 
-FINEST = 1e-12  # relative tolerance of the solution that leads to the reference
 REPEATS, ENOUGH = 7, 0.5  # quick runs are repeated that often, or for so many seconds together
 Watch = Callable[[str, float, Report | None], object]
 """Called with the competitor's name, the tolerance, and its report."""
@@ -77,7 +73,7 @@ def compare(
         raise ValueError(f"`seconds` must be positive or None, got {seconds!r}")
     tolerances = _tolerances(rtol)
     field = competitors(methods, seconds)
-    reference = _reference(problem, points)
+    reference = find_reference(problem, points)
     entries = [
         _entry(problem, competitor, tolerance, reference, progress) for competitor in field for tolerance in tolerances
     ]
@@ -88,19 +84,6 @@ def compare(
         t=reference.t,
         entries=tuple(entries),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Reference:
-    method: str
-    t: Array  # (k,)
-    values: Array  # (n, k)
-    accuracy: float  # relative
-
-    def relative(self, error: Array) -> Array:
-        """(k,) largest of the components' errors (n, k), each relative to its largest value."""
-        size = np.abs(self.values).max(axis=1, keepdims=True)
-        return (error / np.where(size > 0, size, 1.0)).max(axis=0)
 
 
 def _tolerances(rtol: float | Sequence[float]) -> tuple[float, ...]:
@@ -114,28 +97,7 @@ def _tolerances(rtol: float | Sequence[float]) -> tuple[float, ...]:
     return found
 
 
-def _reference(problem: IVP, points: int) -> _Reference:
-    base = solve(problem, rtol=FINEST)
-    if not base.outcome.windows.start.size:
-        raise ValueError(f"there is nothing to compare: {base.message}")
-    try:
-        found = verify(base, points=points, seconds=30.0)
-    except VerificationError as reason:
-        return _own_reference(base, points, str(reason))
-    return _with_accuracy(found.method, found.t, found.reference, found.reference_accuracy)
-
-
-def _own_reference(base: Solution, points: int, reason: str) -> _Reference:
-    t = base.grid(points)
-    return _with_accuracy(f"odenn's collocation at rtol {FINEST:g}, as {reason}", t, base(t), base.error(t))
-
-
-def _with_accuracy(method: str, t: Array, values: Array, accuracy: Array) -> _Reference:
-    reference = _Reference(method, t, values, 0.0)
-    return _Reference(method, t, values, float(reference.relative(accuracy).max()))
-
-
-def _entry(problem: IVP, competitor: Competitor, rtol: float, reference: _Reference, progress: Watch | None) -> Entry:
+def _entry(problem: IVP, competitor: Competitor, rtol: float, reference: Reference, progress: Watch | None) -> Entry:
     def report(report: Report) -> object:
         return progress(competitor.name, rtol, report) if progress is not None else None
 

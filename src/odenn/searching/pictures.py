@@ -1,0 +1,48 @@
+"""Pictures of a search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from odenn.searching.result import Search, Tried
+
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000")  # Okabe and Ito
+MARKS = "osD^vP*"
+
+
+def overview(search: Search) -> Figure:
+    """Error against weights and time, coloured by activation, marked by optimiser; importances below."""
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    grid = figure.add_gridspec(2, 2, height_ratios=(3, 1))
+    activations = sorted({tried.structure.activation for tried in search.tried})
+    optimisers = sorted({tried.structure.optimizer for tried in search.tried})
+    for column, (name, label) in enumerate((("weights", "weights of all windows"), ("seconds", "CPU time in s"))):
+        axes: Any = figure.add_subplot(grid[0, column])
+        for tried in search.tried:
+            axes.plot(getattr(tried, name), max(tried.error, 1e-16), **_style(tried, activations, optimisers))
+        axes.set(xscale="log", yscale="log", xlabel=label, ylabel="true relative error")
+        axes.grid(alpha=0.3)
+    legend: Any = figure.axes[-1]
+    for k, activation in enumerate(activations):
+        legend.plot([], [], "o", color=COLOURS[k % len(COLOURS)], label=activation)
+    for k, optimiser in enumerate(optimisers):
+        legend.plot([], [], MARKS[k % len(MARKS)], color="grey", label=optimiser)
+    legend.plot([], [], "o", color="grey", markerfacecolor="none", label="pruned")
+    legend.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    bars: Any = figure.add_subplot(grid[1, :])
+    importances = sorted(search.importances.items(), key=lambda pair: pair[1])
+    bars.barh([name for name, _ in importances], [share for _, share in importances], color=COLOURS[0])
+    bars.set(xlim=(0, 1), xlabel="share of the variance of log error" if importances else "too few trials to tell")
+    return figure
+
+
+def _style(tried: Tried, activations: list[str], optimisers: list[str]) -> dict[str, Any]:
+    colour = COLOURS[activations.index(tried.structure.activation) % len(COLOURS)]
+    return {
+        "marker": MARKS[optimisers.index(tried.structure.optimizer) % len(MARKS)],
+        "color": colour,
+        "markerfacecolor": "none" if tried.pruned else colour,
+        "linestyle": "none",
+    }

@@ -1,0 +1,89 @@
+"""One training, in whatever process it runs, and what it reached."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+WORST = 6.0  # decades: errors beyond, and trainings that come to nothing, count as this
+BEST = -16.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What all trials have in common; sent to the workers."""
+
+    problem: Any
+    rtol: float
+    t: Array  # (k,)
+    values: Array  # (n, k) reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """What one training came to."""
+
+    error: float
+    """Largest error relative to the component's largest value; infinite where it did not cover the span."""
+    weights: int
+    seconds: float
+    """CPU time, so that trainings side by side can be compared."""
+    status: str
+    spent: bool
+    """Whether the optimiser was stopped by its number of iterations: more of them might help."""
+
+    @property
+    def score(self) -> float:
+        """log10 of the error within [-16, 6]: what is minimised."""
+        return WORST if not self.error < 10**WORST else max(math.log10(max(self.error, 10**BEST)), BEST)
+
+
+def train(packed: bytes) -> Reached:
+    """Solve the packed (task, method); runs in a worker, where the certificate's warnings concern nobody."""
+    import cloudpickle
+    import torch
+
+    from odenn.solve import solve
+
+    task: Task
+    task, method = cloudpickle.loads(packed)
+    iterations = getattr(method.optimizer, "max_iterations", None) or method.optimizer.iterations
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    start = time.thread_time()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            solution = solve(task.problem, rtol=task.rtol, method=method)
+    except ValueError as refusal:  # an activation without the derivatives that the equation needs
+        return Reached(error=math.inf, weights=0, seconds=0.0, status=f"refused: {refusal}", spent=False)
+    finally:
+        torch.set_num_threads(threads)
+    seconds = time.thread_time() - start
+    left, right = solution.span
+    error = math.inf
+    if left <= task.t.min() and task.t.max() <= right:
+        worst = np.abs(solution(task.t) - task.values).max(axis=1) / np.abs(task.values).max(axis=1)
+        error = float(np.nan_to_num(worst.max(), nan=math.inf))
+    history = solution.training.history if solution.training is not None else ()
+    return Reached(
+        error=error,
+        weights=solution.outcome.windows.size,
+        seconds=seconds,
+        status=solution.status.name.lower(),
+        spent=any(record.iteration >= iterations for record in history),
+    )
+
+
+def packed(task: Task, method: Any) -> bytes:
+    """What `train` takes: bytes that any kind of worker can be sent, Python functions included."""
+    import cloudpickle
+
+    return cloudpickle.dumps((task, method))
