@@ -6,6 +6,7 @@ equations", Applied Soft Computing 43 (2016) 347-356.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -33,19 +34,32 @@ def radau_nodes(m: int) -> Array:
     return np.append((x + 1) / 2, 1.0)
 
 
+def polynomials(x: Array, count: int) -> Array:
+    """P_0 .. P_{count-1} at x (k,), shape (count, k); j P_j = (2 j - 1) x P_{j-1} - (j - 1) P_{j-2}."""
+    P = np.empty((count, x.size))
+    P[0] = 1.0
+    if count > 1:
+        P[1] = x
+    for j in range(2, count):
+        np.multiply(P[j - 1], x, out=P[j])
+        P[j] *= (2 * j - 1) / j
+        P[j] -= (1 - 1 / j) * P[j - 2]
+    return P
+
+
 def features(s: Array, degree: int) -> Array:
-    """phi_j(s) = P_j(2 s - 1), j < degree; shape s.shape + (degree,)."""
-    return cast("Array", legendre.legvander(2 * s - 1, degree - 1))
+    """phi_j(s) = P_j(2 s - 1), j < degree, at s (k,); shape (k, degree)."""
+    return polynomials(2 * s - 1, degree).T
 
 
 def integrated_features(s: Array, degree: int) -> Array:
-    """psi_j(s) = integral_0^s P_j(2 u - 1) du = (P_{j+1} - P_{j-1})/(2 (2 j + 1)); psi_0 = s."""
-    P = legendre.legvander(2 * s - 1, degree)
-    psi = np.empty((*np.shape(s), degree))
-    psi[..., 0] = s
-    j = np.arange(1, degree)
-    psi[..., 1:] = (P[..., 2:] - P[..., :-2]) / (2 * (2 * j + 1))
-    return psi
+    """psi_j(s) = integral_0^s P_j(2 u - 1) du = (P_{j+1} - P_{j-1})/(2 (2 j + 1)); psi_0 = s; shape (k, degree)."""
+    P = polynomials(2 * s - 1, degree + 1)
+    psi = np.empty((degree, s.size))
+    psi[0] = s
+    np.subtract(P[2:], P[:-2], out=psi[1:])
+    psi[1:] /= 2 * (2 * np.arange(1, degree) + 1)[:, np.newaxis]
+    return psi.T
 
 
 def _weights(nodes: Array) -> Array:
@@ -141,11 +155,11 @@ class Legendre:
 
     def tables(self, rtol: float, *, stiff: bool) -> Tables:
         """Tables for a local relative tolerance."""
-        digits = -np.log10(rtol)
+        digits = -math.log10(rtol)
         if stiff:
-            m = self.stiff_degree or int(np.clip(round(0.7 * digits + 0.6), 4, 11))
+            m = self.stiff_degree or min(max(round(0.7 * digits + 0.6), 4), 11)
             return tables(m, m + 2, 4)
-        m = self.degree or int(np.clip(round(digits + 6), 10, 24))
+        m = self.degree or min(max(round(digits + 6), 10), 24)
         return tables(m, m + m // 2, 6)
 
     def hidden(self, size: int) -> LegendreUnits:

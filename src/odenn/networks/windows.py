@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from odenn.networks.tables import Array, HiddenUnits
 
 CHUNK = 2_000_000  # numbers gathered at once while evaluating; bounds the memory that a long list of times takes
+FEW = 8  # points a window from which on a matrix product for each window pays
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,8 @@ class Windows:
     value: Array  # (W, n) at the start
     weights: Array  # (W, n, r)
     units: HiddenUnits
+    compiled: bool = False
+    """Whether values of Legendre networks come from a compiled loop, which is read from disk at the first call."""
 
     @property
     def left(self) -> Array:
@@ -48,17 +52,36 @@ class Windows:
 
     def derivative(self, t: Array, order: int = 0) -> Array:
         """(n, k): derivative of the given order at times t (k,); order 0 is the value."""
-        n, r = self.weights.shape[1:]
-        out = np.empty((n, t.size))
-        step = max(CHUNK // (n * r), 1)
+        if self.compiled and order == 0:
+            from odenn.networks.compiled_values import legendre_values
+
+            return legendre_values(self.left, self.start, self.length, self.value, self.weights, t)
+        out = np.empty((self.value.shape[1], t.size))
+        step = max(CHUNK // self.weights[0].size, 1)
         for lo in range(0, t.size, step):
             part = t[lo : lo + step]
             w = self.locate(part)
             h = self.length[w]
             psi = self.units.derivative((part - self.start[w]) / h, order)
-            values = np.matmul(self.weights[w], psi[:, :, None])[:, :, 0] * (h ** (1 - order))[:, None]
-            out[:, lo : lo + step] = (values + self.value[w]).T if order == 0 else values.T
+            values = self._sums(w, psi)
+            values *= h ** (1 - order)
+            if order == 0:
+                values += self.value[w].T
+            out[:, lo : lo + step] = values
         return out
+
+    def _sums(self, w: NDArray[np.intp], psi: Array) -> Array:
+        """(n, k): sum_j weights_wj psi_j for each of the k points, which lie in windows w (k,) and have psi (k, r)."""
+        k = w.size
+        cuts = np.flatnonzero(w[1:] != w[:-1]) + 1
+        if FEW * cuts.size > k:  # few neighbours in one window: a small product for every point
+            return np.matmul(self.weights[w], psi[:, :, None])[:, :, 0].T
+        # One matrix product for the points of each window.
+        values = np.empty((self.value.shape[1], k))
+        edges = [0, *cuts.tolist(), k]
+        for lo, hi in pairwise(edges):
+            np.matmul(self.weights[w[lo]], psi[lo:hi].T, out=values[:, lo:hi])
+        return values
 
     def module(self) -> Any:
         """The same function as a torch.nn.Module from (k,) or (k, 1) to (k, n)."""

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odenn.layout import Layout
-from odenn.methods.collocation.kernels import distance, excess, row_peaks, solve_stages, stage_inverses
+from odenn.methods.collocation.kernels import distance, excess, product, row_peaks, solve_stages, stage_inverses
 from odenn.networks.tables import SHORTER, Array, ComplexArray, StageSolver, Tables
 
 Rhs = Callable[[Array, Array, Array, Array], None]  # rhs(t (k,), Z (N, k), p, out (n, k))
@@ -121,7 +121,7 @@ def assemble(F: Array, za: Array, hK: Array, layout: Layout) -> Array:
     """States (N, m) at the nodes from the slopes F; za (N, m) is their start, the same at every node, hK = h K."""
     n, N = layout.n, layout.source.size
     if n == N:
-        Z = np.dot(F, hK)
+        Z = product(F, hK)
         Z += za
         return Z
     levels = layout.offsets.size - 1
@@ -129,14 +129,14 @@ def assemble(F: Array, za: Array, hK: Array, layout: Layout) -> Array:
     G = F
     if n * levels == N:  # all components of one order: level by level, each the slope of the one below
         for level in range(levels - 1, -1, -1):
-            G = np.dot(G, hK)
+            G = product(G, hK)
             G += za[level * n : (level + 1) * n]
             Z[level * n : (level + 1) * n] = G
         return Z
     W = np.concatenate((F, Z))
     for level in range(levels - 1, -1, -1):
         lo, hi = layout.offsets[level], layout.offsets[level + 1]
-        W[n + lo : n + hi] = za[lo:hi] + np.dot(W[layout.source[lo:hi]], hK)
+        W[n + lo : n + hi] = za[lo:hi] + product(W[layout.source[lo:hi]], hK)
     return np.ascontiguousarray(W[n:])
 
 
@@ -190,7 +190,7 @@ def newton(
         rhs(t, assemble(F, za, hK, layout), p, G)
         dF = solve_stages(inverses, solver, G - F)
         F = F + dF
-        change = distance(np.dot(dF, hK), nothing, scale)
+        change = distance(product(dF, hK), nothing, scale)
         rate = change / last
         if change <= limit or (k > 0 and rate < 1 and change * rate / (1 - rate) <= limit):
             used, good = k + 1, True
@@ -288,7 +288,7 @@ def solve_window(
     if not good:
         return Window(False, np.inf, effort, 0.0, by_slope, F, F, za, F, za)
     S = state_slopes(F, assemble(F, za, hK, layout) if n < N else F, layout)
-    Y = h * np.dot(S, tables.value_at_fine)
+    Y = h * product(S, tables.value_at_fine)
     Y += fine_za
     # The local error: what the equation, evaluated between the nodes, would rather have.
     fine_F = np.empty((n, M))
@@ -297,11 +297,11 @@ def solve_window(
     counts[POINTS] += M
     if stiff:
         inverses = stage_inverses(J, h, layout.power, layout.fold, tables.fine_solver)
-        at_fine = np.dot(F, tables.slope_at_fine)
+        at_fine = product(F, tables.slope_at_fine)
         fine_F = at_fine + solve_stages(inverses, tables.fine_solver, fine_F - at_fine)
     error = excess(assemble(fine_F, fine_za, fine_hK, layout) - Y, Y, peak, control.rtol, control.atol)
     # No node lies at the start. A jump before the first one leaves every node on its far side and shows only there.
-    hidden = np.abs((np.dot(F, tables.slope_at_start) - edge) * by_slope).max() * tables.fine_nodes[0]
+    hidden = np.abs((product(F, tables.slope_at_start) - edge) * by_slope).max() * tables.fine_nodes[0]
     error = max(error, hidden)
     if not error <= 1.0:
         return Window(True, error, effort, 0.0, by_slope, F, S, Y, F, Y)
@@ -329,7 +329,7 @@ def solve_window(
 def is_smooth(w: Window, tables: Tables) -> bool:
     """Whether half the degree would do: the upper half of the Legendre coefficients is below the tolerance."""
     m = w.F.shape[1]
-    tail = np.dot(w.F, np.ascontiguousarray(tables.weights[:, m // 2 :]))
+    tail = product(w.F, np.ascontiguousarray(tables.weights[:, m // 2 :]))
     return distance(tail, np.zeros_like(tail), spread(w.scale, tail.shape[1])) * math.sqrt(tail.shape[1]) < 1.0
 
 
@@ -368,10 +368,10 @@ def record(
     store.start[k] = t
     store.length[k] = h
     store.value[k] = z[:n]
-    store.weights[k, :, : tables.weights.shape[1]] = np.dot(w.S[:n], tables.weights)
+    store.weights[k, :, : tables.weights.shape[1]] = product(w.S[:n], tables.weights)
     store.error[k] = (second - z)[:n]
-    apart = w.fine_S[:n] - np.dot(w.S[:n], tables.slope_at_fine)
-    store.error_weights[k, :, : tables.fine_nodes.size] = np.dot(apart, tables.fine_weights)
+    apart = w.fine_S[:n] - product(w.S[:n], tables.slope_at_fine)
+    store.error_weights[k, :, : tables.fine_nodes.size] = product(apart, tables.fine_weights)
 
 
 def blur(w: Window, tables: Tables, h: float) -> Array:
@@ -383,7 +383,7 @@ def blur(w: Window, tables: Tables, h: float) -> Array:
     """
     N, m = w.S.shape
     out = np.zeros(N)
-    c = np.abs(np.dot(w.S, tables.weights))
+    c = np.abs(product(w.S, tables.weights))
     for r in range(N):
         if c[r, c.shape[1] // 2 :].sum() > 0.05 * c[r, 1:].sum():
             for k in range(m - 1):
@@ -427,9 +427,9 @@ def march(
         known = slopes.shape[1] > 0
         edge = np.ascontiguousarray(slopes[:, -1:]) if known else start_slopes(rhs, p, t, z, n, 1, counts)
         if trial.shape[1] == m:
-            F = np.dot(trial, tables.shorter[shrink])
+            F = product(trial, tables.shorter[shrink])
         elif slopes.shape[1] == m:
-            F = np.dot(slopes, tables.guess[nearest_ratio(h / length)])
+            F = product(slopes, tables.guess[nearest_ratio(h / length)])
         else:
             F = start_slopes(rhs, p, t, z, n, m, counts)
         w = solve_window(

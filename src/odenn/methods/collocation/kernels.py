@@ -15,6 +15,8 @@ from odenn.networks.tables import Array, StageSolver
 
 LARGE = 40  # components from which on a factorisation pays
 
+product = np.dot  # of two matrices
+
 
 def distance(A: Array, B: Array, scale: Array) -> float:
     """Root mean square over the nodes and components of scale * (A - B), all of one shape."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -147,29 +145,7 @@ def _compiled(problem: IVP) -> _Machine:
     from odenn.methods.collocation import compiled
 
     rhs, jacobian = compiled.functions(problem)
-    return _Machine(_undisturbed(compiled.march()), rhs, jacobian, problem.parameters, COMPILED_CHUNK)
-
-
-def _undisturbed(march: Callable[..., Any]) -> Callable[..., Any]:
-    """The compiled march with Ctrl-C held back until it returns, chunk by chunk.
-
-    Numba makes the named tuples that come back by calling Python; an exception in the midst of that ends the process.
-    """
-
-    def call(*arguments: Any) -> Any:
-        if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
-            return march(*arguments)  # signals are handled by the main thread only
-        received: list[int] = []
-        before = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
-        try:
-            result = march(*arguments)
-        finally:
-            signal.signal(signal.SIGINT, before)
-        if received:
-            signal.raise_signal(signal.SIGINT)
-        return result
-
-    return call
+    return _Machine(compiled.march(), rhs, jacobian, problem.parameters, COMPILED_CHUNK)
 
 
 def _first_length(problem: IVP, jacobian: Array, end: float) -> float:
@@ -241,18 +217,16 @@ def _outcome(
     counts: NDArray[np.int64], seconds: float,
 ) -> Outcome:  # fmt: skip
     """Join the marches, in the order of time, and say how they ended."""
-    parts = [Store(*(array[: leg.filled] for array in leg.store)) for leg in legs]
-    joined = Store(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-    order = np.argsort(np.minimum(joined.start, joined.start + joined.length), kind="stable")
-    joined = Store(*(array[order] for array in joined))
+    joined, floor = _joined(legs)
     units = method.network.hidden(joined.weights.shape[2])
     error_units = LegendreUnits(joined.error_weights.shape[2])
+    compiled = method.compile and isinstance(units, LegendreUnits)
     status, message = _verdict(method, problem, legs, spent=spent)
     points = [float(problem.t0 or 0.0), *(leg.state.t for leg in legs)]
     return Outcome(
-        windows=Windows(joined.start, joined.length, joined.value, joined.weights, units),
-        errors=Windows(joined.start, joined.length, joined.error, joined.error_weights, error_units),
-        floor=_rounding(joined, float(problem.t0 or 0.0)),
+        windows=Windows(joined.start, joined.length, joined.value, joined.weights, units, compiled),
+        errors=Windows(joined.start, joined.length, joined.error, joined.error_weights, error_units, compiled),
+        floor=floor,
         atol=atol,
         reached=(min(points), max(points)),
         status=status,
@@ -260,7 +234,7 @@ def _outcome(
         stats=Stats(
             calls=int(counts[engine.CALLS]),
             evaluations=int(counts[engine.POINTS]),
-            windows=len(order),
+            windows=joined.start.size,
             stiff_windows=int(counts[engine.STIFF_WINDOWS]),
             rejected=int(counts[engine.REJECTED]),
             sweeps=int(counts[engine.SWEEP]),
@@ -272,17 +246,20 @@ def _outcome(
     )
 
 
-def _rounding(store: Store, t0: float) -> Array:
-    """(W, n) rounding error by the end of each window: a unit in the last place for every window, adding up at random.
+def _joined(legs: list[_Leg]) -> tuple[Store, Array]:
+    """The windows of all marches in the order of time, and the rounding error (W, n) by the end of each.
 
-    Counted outwards from t0, where the value is exact.
+    That is a unit in the last place for every window, adding up at random, counted outwards from the initial point.
     """
-    rounding = np.empty_like(store.value)
-    forwards = store.length > 0
-    for side in (np.flatnonzero(forwards & (store.start >= t0)), np.flatnonzero(store.start <= t0)[::-1]):
-        peaks = np.maximum.accumulate(np.abs(store.value[side]), axis=0)
-        rounding[side] = engine.EPS * np.sqrt(np.arange(len(side)) + 1.0)[:, None] * peaks
-    return rounding
+    stores, floors = [], []
+    for leg in sorted(legs, key=lambda leg: leg.end):
+        store = Store(*(array[: leg.filled] for array in leg.store))
+        peaks = np.maximum.accumulate(np.abs(store.value))
+        floor = engine.EPS * np.sqrt(np.arange(1.0, leg.filled + 1.0))[:, np.newaxis] * peaks
+        backwards = leg.filled > 0 and store.length[0] < 0
+        stores.append(Store(*(array[::-1] for array in store)) if backwards else store)
+        floors.append(floor[::-1] if backwards else floor)
+    return Store(*(np.concatenate(arrays) for arrays in zip(*stores, strict=True))), np.concatenate(floors)
 
 
 def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: bool) -> tuple[Status, str]:
