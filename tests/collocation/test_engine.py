@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import odenn
+from odenn import zoo
 from odenn.layout import Layout
-from odenn.methods.collocation import engine
+from odenn.methods.collocation import engine, loops
+from odenn.methods.collocation import kernels as numpy_kernels
 from odenn.networks.legendre import tables
 
 
@@ -69,6 +71,47 @@ def test_stage_inverses_solve_the_newton_system() -> None:
         inverses = engine.stage_inverses(J, h, layout.power, layout.fold, T.solver)
         X = engine.solve_stages(inverses, T.solver, R)
         np.testing.assert_allclose(A @ X.reshape(-1), R.reshape(-1), atol=1e-9)
+
+
+@pytest.mark.parametrize("kernels", [numpy_kernels, loops])
+def test_banded_stages_solve_what_dense_ones_do(kernels: Any) -> None:
+    """Two diagonals below, one above, and small pivots, so that rows are exchanged."""
+    rng = np.random.default_rng(1)
+    n, h, T = 60, 0.7, tables(5, 7, 4)
+    J = np.triu(np.tril(rng.normal(size=(n, n)), 1), -2)
+    np.fill_diagonal(J, 1.0 / (h * T.solver.eigenvalues[0].real))
+    R, power = rng.normal(size=(n, 5)), np.ones(n)
+    stages = kernels.stage_inverses(J, h, power, np.eye(n), T.solver)
+    assert kernels.stage_work(stages) < n**3 / 10
+    X = kernels.solve_stages(stages, T.solver, R)
+    np.testing.assert_allclose(X - h * J @ X @ T.integral, R, atol=1e-9)
+
+
+def test_the_difference_jacobian_follows_a_coupling_that_appears_later() -> None:
+    n = 40
+
+    def f(t: Any, y: Any) -> Any:
+        far = np.zeros_like(y)
+        far[0] = y[-1] * (t > 1)
+        return np.concatenate((y[1:], y[:1] * 0)) - y**2 + far
+
+    problem = odenn.IVP(f, y0=np.linspace(1.0, 2.0, n), span=(0, 2))
+    y = problem.initial
+    expected = np.diag(-2 * y) + np.eye(n, k=1)
+    for t, corner in ((0.0, 0.0), (0.5, 0.0), (1.5, 1.0), (1.6, 1.0), (0.5, 0.0)):
+        expected[0, -1] = corner
+        np.testing.assert_allclose(problem.jacobian(t, y), expected, atol=1e-6)
+
+
+def test_a_compiled_banded_problem_is_solved_as_the_plain_one() -> None:
+    problem = zoo.get("brusselator").problem()
+    plain, compiled = (odenn.solve(problem, rtol=1e-6, compile=choice) for choice in (False, True))
+    assert plain.success
+    assert compiled.success
+    t = np.linspace(0, problem.ends[0], 300)
+    shuffled = np.random.default_rng(2).permutation(t)
+    np.testing.assert_allclose(compiled(t), plain(t), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(compiled(shuffled)[:, np.argsort(shuffled)], compiled(t), rtol=1e-13)
 
 
 def test_a_stiff_problem_switches_by_itself_and_back() -> None:

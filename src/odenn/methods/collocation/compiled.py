@@ -22,6 +22,7 @@ from numba import types as nt
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from odenn.calling import BANDED, bandwidths
 from odenn.layout import Layout
 from odenn.methods.collocation import engine, loops
 from odenn.methods.collocation.engine import Control, Pace, State, Store
@@ -39,7 +40,10 @@ LONGEST_REASON = 200  # characters
 LIBRARIES = ("numpy", "scipy", "numba", "torch")
 
 # In the order in which they call each other.
-KERNELS = ("product", "distance", "excess", "row_peaks", "stage_inverses", "solve_stages")
+KERNELS = (
+    "product", "distance", "excess", "row_peaks", "no_stages", "stage_work", "banded_stages", "stage_inverses",
+    "solve_banded", "solve_stages",
+)  # fmt: skip
 ENGINE = (
     "assemble", "state_slopes", "sweep", "newton", "spread", "driven_scale", "start_slopes", "nearest_ratio",
     "shorter_place", "growth", "solve_window", "is_smooth", "reconsider", "record", "blur", "march",
@@ -98,10 +102,10 @@ def _copy(function: Any, namespace: dict[str, Any], module: str) -> Callable[...
 @lru_cache(maxsize=1)
 def march() -> Callable[..., tuple[int, int, State]]:
     """`engine.march`, compiled. The first call ever takes about a minute; later processes read it from disk."""
-    namespace = dict(vars(engine))
+    namespace = {**vars(loops), **vars(engine)}
     for module, names in ((loops, KERNELS), (engine, ENGINE)):
         for name in names:
-            source = _copy(getattr(module, name), namespace if module is engine else vars(module), module.__name__)
+            source = _copy(getattr(module, name), namespace, module.__name__)
             fast = {"contract", "reassoc"} if module is loops else False  # sums may be vectorised; NaN stays NaN
             namespace[name] = numba.njit(cache=True, error_model="numpy", fastmath=fast)(source)
     namespace.update(rhs_at=rhs_at, jacobian_at=jacobian_at, engine_march=namespace["march"])
@@ -141,7 +145,8 @@ def functions(problem: IVP) -> tuple[Any, Any]:
             "from numbers and arrays around it, give the equations as text, or leave out compile=True"
         )
     try:
-        return _from_function(f, problem.n, problem.order, params, _captured(f, set()))
+        captured = _captured(f, set())
+        return _from_function(f, problem.n, problem.order, params, captured, problem.vectorized, _diagonals(problem))
     except Exception as error:  # Numba raises its own, and TypeError, ValueError, AssertionError and more
         code = getattr(f, "py_func", f).__code__
         raise ValueError(
@@ -175,6 +180,25 @@ def _from_source(rhs: str, jacobian: str) -> tuple[Any, Any]:
     return compiled_rhs, numba.cfunc(JACOBIAN, error_model="numpy")(namespace["jacobian"])
 
 
+@lru_cache(maxsize=256)
+def _diagonals(problem: IVP) -> tuple[int, int]:
+    """Diagonals of the Jacobian below and above the main one, as seen at the start; (0, N) if they are not few."""
+    N = problem.initial.size
+    if problem.n != N or N < BANDED:
+        return 0, N
+    J = problem.jacobian(float(problem.t0 or 0.0), problem.initial)
+    return bandwidths(J) if np.isfinite(J).all() else (0, N)
+
+
+def _returned(function: Any, *types: Any) -> Any:
+    """The type that a compiled function returns for arguments of these types; None where it does not take them."""
+    try:
+        function.compile(types)
+    except Exception:  # Numba raises its own and many others; the caller has another way
+        return None
+    return function.overloads[types].signature.return_type
+
+
 def _captured(f: Callable[..., Any], seen: set[int]) -> tuple[Any, ...]:
     """What f takes from around it, as a key: Numba freezes these values, so that other values need compiling anew."""
     function = getattr(f, "py_func", f)
@@ -203,10 +227,16 @@ def _key(value: Any, seen: set[int]) -> Any:
 
 @lru_cache(maxsize=256)
 def _from_function(
-    f: Callable[..., Any], n: int, order: int, params: tuple[tuple[str, float], ...], captured: tuple[Any, ...]
-) -> tuple[Any, Any]:
-    """Wrap f(t, y[, dy][, p]), called at one point with y (n,), as C functions; the Jacobian by forward differences."""
+    f: Callable[..., Any], n: int, order: int, params: tuple[tuple[str, float], ...], captured: tuple[Any, ...],
+    vectorized: bool, diagonals: tuple[int, int],
+) -> tuple[Any, Any]:  # fmt: skip
+    """Wrap f(t, y[, dy][, p]) as C functions; the Jacobian by forward differences.
+
+    It is called at one point with y (n,); if it makes arrays of many components, at many points with y (n, k).
+    """
     from odenn.calling import parameters_of
+
+    lower, upper = diagonals
 
     inner = f if hasattr(f, "py_func") else numba.njit(error_model="numpy")(f)
     extra = parameters_of(dict(params))
@@ -237,23 +267,57 @@ def _from_function(
         for i in range(n):
             out[i] = row[i]
 
-    def rhs(t: Any, Z: Any, p: Any, out: Any) -> None:
+    def one_by_one(t: Any, Z: Any, p: Any, out: Any) -> None:
         column = np.empty(n)
         for k in range(t.size):
             value(t[k], Z[:, k].copy(), column)
             out[:, k] = column
 
+    def together(t: Any, Z: Any, p: Any, out: Any) -> None:
+        out[:] = point(t, Z)
+
+    @numba.njit(error_model="numpy")
+    def in_groups(t: float, z: Any, step: Any, out: Any, base: Any, moved: Any) -> bool:
+        # As `calling.difference_jacobian` does it.
+        shifted, uneven = z.copy(), np.empty(n)
+        out[:] = 0.0
+        for group in range(lower + upper + 1):
+            shifted[:] = z
+            for r in range(group, n, lower + upper + 1):
+                shifted[r] = z[r] + step[r]
+            value(t, shifted, moved)
+            for r in range(group, n, lower + upper + 1):
+                for i in range(max(r - upper, 0), min(r + lower + 1, n)):
+                    out[i, r] = (moved[i] - base[i]) / step[r]
+        for r in range(n):
+            uneven[r] = step[r] * (1.5 + math.sin(1.0 + r * r))
+            shifted[r] = z[r] + uneven[r]
+        value(t, shifted, moved)
+        for i in range(n):
+            expected, size = 0.0, 0.0
+            for r in range(max(i - lower, 0), min(i + upper + 1, n)):
+                expected += out[i, r] * uneven[r]
+                size += abs(out[i, r]) * step[r]
+            if not abs(moved[i] - base[i] - expected) <= 1e-3 * size:
+                return False
+        return True
+
     def jacobian(t: float, z: Any, p: Any, out: Any) -> None:
-        base, moved, shifted = np.empty(n), np.empty(n), z.copy()
+        base, moved, shifted, step = np.empty(n), np.empty(n), z.copy(), np.empty(N)
         value(t, z, base)
         largest = np.abs(z).max()
         if largest == 0.0:
             largest = 1.0
         for r in range(N):
-            step = 1.5e-8 * max(abs(z[r]), 1e-6 * largest)
-            shifted[r] = z[r] + step
+            step[r] = (z[r] + 1.5e-8 * max(abs(z[r]), 1e-6 * largest)) - z[r]
+        if lower + upper < N // 4 and in_groups(t, z, step, out, base, moved):
+            return
+        for r in range(N):
+            shifted[r] = z[r] + step[r]
             value(t, shifted, moved)
-            out[:, r] = (moved - base) / (shifted[r] - z[r])
+            out[:, r] = (moved - base) / step[r]
             shifted[r] = z[r]
 
+    whole = vectorized and n > loops.FEW and isinstance(_returned(point, VECTOR, MATRIX), nt.Array)
+    rhs = together if whole else one_by_one
     return numba.cfunc(RHS, error_model="numpy")(rhs), numba.cfunc(JACOBIAN, error_model="numpy")(jacobian)

@@ -18,14 +18,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from odenn.layout import Layout
-from odenn.methods.collocation.kernels import distance, excess, product, row_peaks, solve_stages, stage_inverses
-from odenn.networks.tables import SHORTER, Array, ComplexArray, StageSolver, Tables
+from odenn.methods.collocation.kernels import (
+    distance,
+    excess,
+    no_stages,
+    product,
+    row_peaks,
+    solve_stages,
+    stage_inverses,
+    stage_work,
+)
+from odenn.networks.tables import SHORTER, Array, StageSolver, Tables
 
 Rhs = Callable[[Array, Array, Array, Array], None]  # rhs(t (k,), Z (N, k), p, out (n, k))
 Jacobian = Callable[[float, Array, Array, Array], None]  # jacobian(t, z (N,), p, out (n, N))
@@ -40,6 +49,7 @@ PATIENCE = 3  # windows of sweeps, smooth and yet slow, before Newton is tried
 TRIES = 8  # windows that Newton gets to show that it is faster
 SWEEP_ERROR = 0.1  # of the local tolerance is left to the iteration; the error measured at the fine nodes sees it
 NEWTON_ERROR = 0.02  # likewise; the next step is dear, but a stiff equation magnifies what is left
+MANY = 8  # states from which on array operations beat a loop in Python
 
 # Why `march` returned.
 DONE, FULL, TOO_SMALL, TOO_FAR = 0, 1, 2, 3
@@ -175,7 +185,7 @@ def sweep(
 
 
 def newton(
-    rhs: Rhs, p: Array, t: Array, za: Array, F: Array, hK: Array, layout: Layout, inverses: ComplexArray,
+    rhs: Rhs, p: Array, t: Array, za: Array, F: Array, hK: Array, layout: Layout, inverses: Any,
     solver: StageSolver, scale: Array, limit: float, counts: NDArray[np.int64],
 ) -> tuple[Array, int, bool]:  # fmt: skip
     """Simplified Newton for F = f(t, Z(F)) with the stage matrices already inverted; as `sweep`.
@@ -220,12 +230,15 @@ def driven_scale(F: Array, h: float, z: Array, peak: Array, layout: Layout, cont
 
     A state that starts at zero is measured by what the window adds to it; no tolerance is finer than rounding.
     """
+    if layout.n == layout.source.size and layout.n > MANY:
+        size = np.maximum(np.maximum(peak[:, 0], np.abs(z)), h * np.abs(F[:, -1]))
+        return (1.0 / np.maximum(control.rtol * size + control.atol[:, 0], 2 * EPS * size + 1e-300)).reshape(-1, 1)
     scale = np.empty((layout.n, 1))
     for r in range(layout.source.size):
         i = layout.source[r]
         if i < layout.n:
-            size = max(peak[r, 0], abs(z[r]), h * abs(F[i, -1]))
-            scale[i, 0] = 1.0 / max(control.rtol * size + control.atol[r, 0], 2 * EPS * size + 1e-300)
+            extent = max(peak[r, 0], abs(z[r]), h * abs(F[i, -1]))
+            scale[i, 0] = 1.0 / max(control.rtol * extent + control.atol[r, 0], 2 * EPS * extent + 1e-300)
     return scale
 
 
@@ -283,7 +296,7 @@ def solve_window(
             rhs, p, node_t, za, F, hK, layout, inverses, tables.solver, node_scale, NEWTON_ERROR, counts
         )
     else:
-        inverses = np.empty((0, 0, 0), dtype=np.complex128)
+        inverses = no_stages()
         F, effort, good = sweep(rhs, p, node_t, za, F, hK, layout, node_scale, SWEEP_ERROR, counts)
     if not good:
         return Window(False, np.inf, effort, 0.0, by_slope, F, F, za, F, za)
@@ -314,7 +327,7 @@ def solve_window(
         fine_F, extra, good = newton(
             rhs, p, fine_t, drift, fine_F, fine_hK, layout, inverses, tables.fine_solver, fine_scale, limit, counts
         )
-        work = 3.0 * (effort + extra) * unit + 12.0 * control.overhead + 5e-10 * F.shape[1] * n**3
+        work = 3.0 * (effort + extra) * unit + 12.0 * control.overhead + 1e-9 * stage_work(inverses)
     else:
         fine_F, extra, good = sweep(rhs, p, fine_t, drift, fine_F, fine_hK, layout, fine_scale, limit, counts)
         work = (effort + extra + 3.0) * unit
@@ -349,9 +362,7 @@ def reconsider(pace: Pace, w: Window, h: float, J: Array, tables: Tables, layout
         if streak >= patience or tries >= 60 * patience:
             return Pace(True, 0, patience, h / w.work, 0)
         return Pace(False, streak, patience, rate, tries)
-    size = 0.0
-    for r in range(layout.source.size):
-        size = max(size, h ** layout.power[r] * np.abs(J[:, r]).sum())
+    size = (h**layout.power * np.abs(J).sum(axis=0)).max()
     streak = streak + 1 if size < 1.0 else 0
     tries += 1
     if streak >= 3:

@@ -7,11 +7,12 @@ state.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from odenn.networks.tables import Array, StageSolver
+from odenn.calling import bandwidths
+from odenn.networks.tables import Array, ComplexArray, StageSolver
 
 LARGE = 40  # components from which on a factorisation pays
 
@@ -44,28 +45,74 @@ def row_peaks(Y: Array, peak: Array) -> Array:
     return np.maximum(np.abs(Y).max(axis=1).reshape(-1, 1), peak)
 
 
+class Banded(NamedTuple):
+    """LU factors of banded matrices, one below the other on the diagonal of one banded matrix: one call serves all."""
+
+    lu: Any
+    pivots: Any
+    lower: int
+    upper: int
+
+
+def no_stages() -> Any:
+    """What stands for `stage_inverses` where there is nothing to solve."""
+    return None
+
+
+def stage_work(inverses: Any) -> float:
+    """Multiplications that making them took, about."""
+    if isinstance(inverses, Banded):
+        return float(inverses.lu.size * (inverses.lower + 1))
+    return float(len(inverses) * len(inverses[0][0]) ** 3)
+
+
 def stage_inverses(J: Array, h: float, power: Array, fold: Array, solver: StageSolver) -> Any:
     """What `solve_stages` needs to solve with I - sum_r (h lambda)^power_r J[:, r] fold[r, :], for every eigenvalue.
 
     `fold` (N, n) sends the column of a state to the component whose highest derivative drives it. Small systems are
-    inverted, which spares calls; large ones are factorised, which is three times less work.
+    inverted, which spares calls; large ones are factorised, which is three times less work, by bands if they have them.
     """
+    n = J.shape[0]
     hl = h * solver.eigenvalues
+    if n >= LARGE and power.size == n:
+        lower, upper = bandwidths(J)
+        if 2 * lower + upper < n // 4:
+            return _banded_stages(J, hl, lower, upper)
     blocks = J * (hl.reshape(-1, 1, 1) ** power)
-    if power.size > J.shape[0]:  # else every state is a component, and `fold` is the identity
+    if power.size > n:  # else every state is a component, and `fold` is the identity
         blocks = blocks @ fold
-    matrices = np.eye(J.shape[0]) - blocks
-    if J.shape[0] < LARGE:
+    matrices = np.eye(n) - blocks
+    if n < LARGE:
         return np.linalg.inv(matrices)
     from scipy.linalg import lu_factor
 
     return [lu_factor(matrix, overwrite_a=True, check_finite=False) for matrix in matrices]
 
 
+def _banded_stages(J: Array, hl: ComplexArray, lower: int, upper: int) -> Banded:
+    """LU factors of I - hl_e J for every eigenvalue; J (n, n) has `lower` and `upper` diagonals beside its main one."""
+    from scipy.linalg.lapack import zgbtrf  # pyright: ignore[reportAttributeAccessIssue] - made while importing
+
+    n = J.shape[0]
+    # LAPACK keeps entry (i, j) at [lower + upper + i - j, j]; the first rows are room for pivoting.
+    diagonals = np.zeros((2 * lower + upper + 1, n))
+    for d in range(-lower, upper + 1):
+        diagonals[lower + upper - d, max(d, 0) : n + min(d, 0)] = np.diagonal(J, d)
+    bands = -diagonals[:, np.newaxis] * hl[:, np.newaxis]
+    bands[lower + upper] += 1.0
+    lu, pivots, _ = zgbtrf(bands.reshape(-1, hl.size * n), lower, upper)
+    return Banded(lu, pivots, lower, upper)
+
+
 def solve_stages(inverses: Any, solver: StageSolver, R: Array) -> Array:
     """(I - h K x J)^-1 R for all nodes at once, through the eigenvectors of K; R and the result (n, m)."""
     X = (R @ solver.left).T
-    if isinstance(inverses, list):
+    if isinstance(inverses, Banded):
+        from scipy.linalg.lapack import zgbtrs  # pyright: ignore[reportAttributeAccessIssue] - made while importing
+
+        lu, pivots, lower, upper = inverses
+        X = zgbtrs(lu, lower, upper, X.reshape(-1), pivots)[0].reshape(X.shape)
+    elif isinstance(inverses, list):
         from scipy.linalg import lu_solve
 
         X = np.array([lu_solve(factors, x, check_finite=False) for factors, x in zip(inverses, X, strict=True)])
