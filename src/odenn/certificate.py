@@ -14,10 +14,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebder, chebvander
 
+from odenn.calling import Checked
 from odenn.methods.collocation import Collocation
 from odenn.methods.outcome import Outcome
 from odenn.networks.legendre import Legendre, LegendreUnits
@@ -26,13 +29,21 @@ from odenn.networks.windows import Windows
 from odenn.problem import IVP
 
 ACCURACY = 3e-2  # of the estimate, relative to the largest error so far on its window; what comes out is far better
-# Errors below this fraction of the solution's size are rounding in the network, which a paired start magnifies.
-ROUNDING = 2e-15
-NOISES = 20.0  # windows of noise are resolved; of this tolerance the engine gives a fiftieth to each of its windows
-FLOOR = 3e-13  # likewise, of the estimate itself: half of what a paired start makes of one rounding
+# What an evaluation of the network leaves open, in units of its noise; of this tolerance the engine gives a fiftieth to
+# each of its windows.
+NOISES = 20.0
+ROUNDING = 2e-15  # likewise, of the solution's size: rounding in the equation itself
+TERMS = (16, 32, 64, 128, 256)  # of the series that takes a smooth network's place
+FLOOR = 3e-14  # of the estimate, relative, at the least
+SPREAD = 2.0  # of the network's noise, in standard deviations
 DEGREE = 24  # the defect swings as often as the window has points
 MAX_WINDOWS = 2000  # per window of the network
 SAMPLES = 24  # per window of the estimate, for the verdict
+EPS = float(np.finfo(float).eps)
+
+
+States = Callable[[Array], tuple[Array, Array]]
+"""States (N, k) at times (k,), and their slopes."""
 
 
 class Trained(Protocol):
@@ -79,12 +90,13 @@ def certify(problem: IVP, trained: Trained, *, rtol: float, atol: Array) -> Cert
         warnings.simplefilter("ignore")
         peak = np.abs(problem.initial)
         ahead: dict[bool, tuple[Array, bool]] = {}  # per direction: true states where it ended, still bounded
+        noise = np.zeros((order.size, problem.n))
         for w in order:
             a, h = float(trained.start[w]), float(trained.length[w])
-            here = _states(problem, trained, int(w), a)
             true, bounded = ahead.get(h > 0, (problem.initial, True))
-            e0 = true - here  # of a network whose derivatives jump between windows, the error does too
-            solved = _window_error(problem, trained, int(w), e0, peak, 1e-3 * float(atol.min())) if bounded else None
+            function, noise[w] = _function(problem, trained, int(w))
+            e0 = true - function(np.array([a]))[0][:, 0]  # networks may jump between windows
+            solved = _window_error(problem, function, (a, h), e0, peak, 1e-3 * float(atol.min())) if bounded else None
             if solved is None:
                 unbounded = a if unbounded is None else unbounded
                 parts.append(_unknown(problem.n, a, h))
@@ -93,50 +105,104 @@ def certify(problem: IVP, trained: Trained, *, rtol: float, atol: Array) -> Cert
             outcome, reached = solved
             assert isinstance(outcome.windows, Windows)
             parts.append(_first_components(outcome.windows, problem.n))
-            end = outcome.windows.derivative(np.array([reached]), 0)[:, 0]
-            end += _states(problem, trained, int(w), reached)
+            end = outcome.windows.derivative(np.array([reached]), 0)[:, 0] + function(np.array([reached]))[0][:, 0]
             complete = _complete(outcome, a, h)
             if not complete:
                 unbounded = reached if unbounded is None else unbounded
                 parts.append(_unknown(problem.n, reached, a + h - reached))
             ahead[h > 0] = (end, complete)
         errors = _joined(parts, problem.n)
-        worst, floor = _verdict(problem, trained, errors, rtol, atol)
+        worst, floor = _verdict(problem, trained, errors, noise, rtol, atol)
     return Certificate(errors=errors, worst=worst, floor=floor, unbounded_from=unbounded)
 
 
-def _states(problem: IVP, trained: Trained, w: int, t: float) -> Array:
-    """(N,) states at t of the network on window w."""
-    levels = trained.levels_in(w, np.array([t]), max(problem.orders) - 1)
+def _function(problem: IVP, trained: Trained, w: int) -> tuple[States, Array]:
+    """States and slopes of the network on window w, and the noise (n,) of its values, one standard deviation.
+
+    Derivatives of a network carry its rounding many times magnified. Where the network is smooth, a series that agrees
+    with its values to rounding takes its place: it has no noise of its own, and costs less.
+    """
     orders = np.array(problem.orders)
-    return np.concatenate([level[orders > j, 0] for j, level in enumerate(levels)])
+
+    def values(t: Array) -> Array:
+        levels = trained.levels_in(w, t, int(orders.max()) - 1)
+        return np.concatenate([level[orders > j] for j, level in enumerate(levels)])
+
+    a, h = float(trained.start[w]), float(trained.length[w])
+    t = a + h * (_chebyshev(24) + 1) / 2
+    here, there = values(t), values(t + 4 * np.spacing(np.abs(t).max()))
+    noise = np.sqrt(np.mean((there - here) ** 2, axis=1) / 2)
+    for terms in TERMS:
+        series = _Series.of(values, a, h, terms)
+        apart = np.sqrt(np.mean((series(t)[0] - here) ** 2, axis=1))
+        if (apart <= 3 * noise + EPS * np.abs(here).max(axis=1)).all():
+            return series, np.maximum(noise, apart)[: problem.n]
+        if not np.isfinite(apart).all():
+            break
+    return _network_states(problem, trained, w), noise[: problem.n]
+
+
+@dataclass(frozen=True, eq=False)
+class _Series:
+    """The states of one window as Chebyshev series."""
+
+    start: float
+    length: float
+    coefficients: Array  # (m, N)
+
+    @classmethod
+    def of(cls, values: Callable[[Array], Array], start: float, length: float, terms: int) -> _Series:
+        """The best fit to four times as many Chebyshev points, where their polynomials are orthogonal."""
+        x = _chebyshev(4 * terms)
+        C = _polynomials(x, terms).T @ values(start + length * (x + 1) / 2).T / (2 * terms)
+        C[0] /= 2
+        return cls(start, length, C)
+
+    @cached_property
+    def slopes(self) -> Array:
+        """(m, N) coefficients of the derivatives by time."""
+        D = np.zeros_like(self.coefficients)
+        D[:-1] = chebder(self.coefficients) * (2 / self.length)
+        return D
+
+    def __call__(self, t: Array) -> tuple[Array, Array]:
+        """Values and slopes (N, k)."""
+        V = _polynomials(2 * (t - self.start) / self.length - 1, len(self.coefficients))
+        return (V @ self.coefficients).T, (V @ self.slopes).T
+
+
+def _polynomials(x: Array, terms: int) -> Array:
+    """(k, terms): Chebyshev polynomials at x (k,)."""
+    return np.asarray(chebvander(x, terms - 1), dtype=np.float64)
+
+
+def _chebyshev(points: int) -> Array:
+    """(points,) in (-1, 1)."""
+    return np.asarray(-np.cos(np.pi * (np.arange(points) + 0.5) / points), dtype=np.float64)
 
 
 def _window_error(
-    problem: IVP, trained: Trained, w: int, e0: Array, peak: Array, least: float
+    problem: IVP, function: States, window: tuple[float, float], e0: Array, peak: Array, least: float
 ) -> tuple[Outcome, float] | None:
     """Solve the error equation on one window; None where it cannot even start."""
-    a, h = float(trained.start[w]), float(trained.length[w])
-    network = _network_states(problem, trained, w)
-    nodes = a + h * (1 - np.cos(np.pi * (np.arange(24) + 0.5) / 24)) / 2
-    Z, slopes = network(nodes)
+    a, h = window
+    nodes = a + h * (_chebyshev(24) + 1) / 2
+    Z, slopes = function(nodes)
     np.maximum(peak, np.abs(Z).max(axis=1), out=peak)
     defect = slopes - problem.first_order(nodes, Z)
     if not np.isfinite(defect).all():
         return None
     # Moved by rounding, the nodes see the same defect: what differs is noise, which nobody can integrate.
     moved = nodes + 4 * np.spacing(np.abs(nodes).max())
-    Z, slopes = network(moved)
+    Z, slopes = function(moved)
     noise = np.abs(slopes - problem.first_order(moved, Z) - defect).max(axis=1)
 
-    # IVP compares f at one time with f at three; of a defect near rounding that compares noise: the probe sees zeros.
-    probed = False
+    def fill(t: Array, e: Array, p: Array, out: Array) -> None:
+        Z, slopes = function(t)
+        np.subtract(problem.first_order(t, Z + e), slopes, out=out)
 
-    def f(t: Array, e: Array) -> Array:
-        if not probed:
-            return np.zeros(np.shape(e))
-        Z, slopes = network(t)
-        return problem.first_order(t, Z + e) - slopes
+    def fill_jacobian(t: float, e: Array, p: Array, out: Array) -> None:
+        out[...] = problem.jacobian(t, function(np.array([t]))[0][:, 0] + e)
 
     # What the defect could add, less what its changes of sign take away, is the error to be resolved.
     atol = np.maximum(1e-3 * abs(h) * np.abs(defect).max(axis=1), ROUNDING * np.maximum(peak, 1e-3 * peak.max()))
@@ -144,8 +210,7 @@ def _window_error(
     for r in reversed(range(atol.size)):  # a state that integrates another cannot be resolved finer than that
         if problem.layout.source[r] >= problem.n:
             atol[r] = max(atol[r], abs(h) * atol[problem.layout.source[r] - problem.n])
-    equation = IVP(f, y0=e0, span=(a, a + h))
-    probed = True
+    equation = IVP(Checked(fill, fill_jacobian), y0=e0, span=(a, a + h))
     solve = Collocation(network=Legendre(degree=DEGREE), max_windows=MAX_WINDOWS).run
     outcome = solve(equation, rtol=ACCURACY, atol=atol)
     if not _complete(outcome, a, h):  # noise may stop it; what was resolved too finely is tried again
@@ -159,7 +224,7 @@ def _complete(outcome: Outcome, a: float, h: float) -> bool:
     return abs(reached - (a + h)) <= 1e-9 * abs(h)
 
 
-def _network_states(problem: IVP, trained: Trained, w: int) -> Callable[[Array], tuple[Array, Array]]:
+def _network_states(problem: IVP, trained: Trained, w: int) -> States:
     """States (N, k) of the network of one window, and their slopes; the sweeps of a window ask for them again."""
     orders = np.array(problem.orders)
     top = int(orders.max())
@@ -198,8 +263,13 @@ def _joined(parts: list[Windows], n: int) -> Windows:
     return Windows(start[order], length[order], value[order], weights[order], LegendreUnits(r))
 
 
-def _verdict(problem: IVP, trained: Trained, errors: Windows, rtol: float, atol: Array) -> tuple[float, Array]:
-    """Largest estimate / contract, and the rounding error (W, n) by the end of each window of the estimate."""
+def _verdict(
+    problem: IVP, trained: Trained, errors: Windows, noise: Array, rtol: float, atol: Array
+) -> tuple[float, Array]:
+    """Largest estimate / contract, and the rounding error (W, n) by the end of each window of the estimate.
+
+    noise (windows of the network, n) is that of its values.
+    """
     n, t0 = problem.n, float(problem.t0 or 0.0)
     floor = np.zeros((errors.start.size, n))
     worst = 0.0
@@ -215,5 +285,7 @@ def _verdict(problem: IVP, trained: Trained, errors: Windows, rtol: float, atol:
         running = np.maximum.accumulate(np.maximum(y, np.abs(problem.initial[:n, None])), axis=1)
         ratio = np.abs(e) / (atol.reshape(n, 1) + rtol * running)
         worst = max(worst, float(np.nan_to_num(ratio, nan=np.inf, posinf=np.inf).max()))
-        floor[here] = FLOOR * np.sqrt(np.arange(here.size) + 1.0)[:, None] * running[:, SAMPLES - 1 :: SAMPLES].T
+        rounding = FLOOR * np.sqrt(np.arange(here.size) + 1.0)[:, None] * running[:, SAMPLES - 1 :: SAMPLES].T
+        middle = errors.start[here] + errors.length[here] / 2
+        floor[here] = np.maximum(rounding, SPREAD * noise[np.searchsorted(trained.left[1:], middle, side="right")])
     return worst, floor

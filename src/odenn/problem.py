@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from odenn.calling import Jacobian, Rhs, difference_jacobian, positional, probe
+from odenn.calling import Checked, Jacobian, Rhs, difference_jacobian, positional, probe
 from odenn.layout import Layout
 
 if TYPE_CHECKING:
@@ -130,6 +130,10 @@ class IVP:
         put("layout", Layout.of(orders))
         put("parameters", np.empty(0))
         put("names", _checked_names(self.names, len(orders)))
+        if isinstance(self.f, Checked):
+            put("fill", self.f.fill)
+            put("fill_jacobian", self.f.fill_jacobian)
+            return
         if not callable(self.f):
             raise TypeError(f"`f` must be a function f(t, y), text or SymPy equations, got {type(self.f).__name__}")
         call = positional(self.f, len(orders), self.order, self.params)

@@ -8,7 +8,7 @@ from torch import nn
 
 from odenn.derivatives import taylor
 from odenn.networks.activations import ACTIVATIONS
-from odenn.networks.mlp import MLP, ModuleWeights, trainable
+from odenn.networks.mlp import MLP, ModuleWeights, flexible_start, trainable
 
 X = torch.linspace(-1, 1, 9, dtype=torch.float64)
 
@@ -42,6 +42,25 @@ def test_paired_start_is_zero_but_not_stuck(hidden):
     assert float(values.abs().max()) < 1e-10
     J = pullback(torch.ones(1, 2, 9, 2, dtype=torch.float64))
     assert torch.linalg.matrix_rank(J) >= 5
+
+
+@pytest.mark.parametrize("hidden", [[32] * 5, [8], [1]])
+def test_flexible_start_bends_more_easily(hidden):
+    """A paired start whose step to a target is no longer than that of single draws; networks of any size have one."""
+    network = MLP(hidden, "tanh").trainable(2)
+    x = -torch.cos(torch.pi * (torch.arange(16, dtype=torch.float64) + 0.5) / 16)
+    target = torch.cos(8 * torch.arccos(x))
+
+    def way(w):
+        seeds = torch.zeros(1, 1, 16, 2, dtype=torch.float64)
+        seeds[..., 0] = 1
+        return float((torch.linalg.pinv(network.linearise(w, x, 0)[1](seeds), rtol=1e-13) @ target).norm())
+
+    chosen = flexible_start(network, seeded(), 8)
+    assert float(network.series(chosen, X, 0).abs().max()) < 1e-10
+    if hidden != [1]:
+        single = [way(network.start(torch.Generator().manual_seed(seed), paired=True)) for seed in range(5)]
+        assert way(chosen) <= sorted(single)[2]
 
 
 def test_same_seed_same_weights_and_no_global_seed():

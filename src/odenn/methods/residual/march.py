@@ -22,7 +22,7 @@ from odenn.methods.residual.objective import ResidualObjective, chebyshev, defec
 from odenn.methods.torch_rhs import TorchRhs
 from odenn.methods.trained import Piece, Stage
 from odenn.networks.legendre import features, integrated_features
-from odenn.networks.mlp import Trainable
+from odenn.networks.mlp import MLPWeights, Trainable, flexible_start
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
 from odenn.optimise.objective import Fit, Record
@@ -38,6 +38,7 @@ GUARD = 0.02
 FIRST_STAGE = 1e3  # the first of several networks may leave so many tolerances to the others
 # What a trained network leaves swings between its points; the next one has to vary that much faster.
 FASTER = 4.0
+DEGREE = 8  # of the oscillation that the first network's start is chosen for
 ROOM = 1e6
 LEAST_SCALE = 1e-3  # of a component's size: so much the network may add to it even where it hardly moves
 OVERFITTED = 1e6  # tolerances at fresh points; above it more points are no cure
@@ -74,6 +75,7 @@ class Work:
 
     rejected: int = 0
     history: list[Record] = field(default_factory=list[Record])
+    starts: list[Tensor] = field(default_factory=list[Tensor])  # weights that the networks of every window start from
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,10 +162,11 @@ def fit_window(plan: Plan, t: float, z: Array, length: float, peak: Tensor, warm
     weight = torch.tensor([abs(length) ** k for k in orders], dtype=torch.float64) / (size + plan.size_floor)
     piece = Piece(trial, ())
     generator = torch.Generator().manual_seed(plan.seed)
+    starts = work.starts = work.starts or _starts(plan)
     excess, iterations, goal = math.inf, 0, plan.rtol
     for stage in range(plan.stages):
         goal = plan.rtol * (1.0 if stage == plan.stages - 1 else FIRST_STAGE)
-        w = warm if warm is not None and stage == 0 else _start(plan, generator, stage)
+        w = warm if warm is not None and stage == 0 else starts[stage]
         x = _sample(plan.sampling, plan.points * (stage + 1), generator)
         best: tuple[float, Piece, Tensor] | None = None
         for _ in range(ROUNDS):
@@ -191,8 +194,19 @@ def fit_window(plan: Plan, t: float, z: Array, length: float, peak: Tensor, warm
     return Fitted(piece, excess, iterations, out_of_time=late and excess > 1.0)
 
 
-def _start(plan: Plan, generator: torch.Generator, stage: int) -> Tensor:
-    return plan.network.start(generator, paired=plan.optimizer.paired, frequency=FASTER**stage)
+def _starts(plan: Plan) -> list[Tensor]:
+    """Weights to begin with, of each stage; time is scaled, so they serve all windows."""
+    generator = torch.Generator().manual_seed(plan.seed)
+    if not (plan.optimizer.paired and isinstance(plan.network, MLPWeights)):
+        return [
+            plan.network.start(generator, paired=plan.optimizer.paired, frequency=FASTER**stage)
+            for stage in range(plan.stages)
+        ]
+    # A stage has to follow what swings about once for every point that the stage before was trained on.
+    return [
+        flexible_start(plan.network, generator, DEGREE * max(2 * stage, 1), frequency=FASTER**stage)
+        for stage in range(plan.stages)
+    ]
 
 
 def _run(plan: Plan, objective: ResidualObjective, w: Tensor, goal: float, work: Work) -> Fit:
