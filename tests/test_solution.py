@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -178,3 +178,52 @@ def test_transforms_of_torch_work_on_a_fresh_solution_and_leave_it_whole():
     jacobian = torch.func.vmap(torch.func.jacrev(fresh))(t)
     np.testing.assert_allclose(jacobian[:, 0].detach().numpy(), np.cos(t.numpy()), atol=1e-7)
     np.testing.assert_allclose(fresh(t)[0].detach().numpy(), np.sin(t.numpy()), atol=1e-8)
+
+
+@pytest.fixture(scope="module", params=["collocation", "residual"])
+def network(request: pytest.FixtureRequest) -> torch.nn.Module:
+    problem = odenn.parse("y' = -y; y(5) = 1", span=(0, 10))
+    method = odenn.Residual(network=odenn.MLP([8]), windows=2, optimizer=odenn.LevenbergMarquardt(max_iterations=5))
+    return odenn.solve(problem, method=method if request.param == "residual" else None).network
+
+
+class TestOutside:
+    """A module cannot raise an error about a value: it gives NaN where nothing was solved."""
+
+    T: ClassVar[torch.Tensor] = torch.tensor([-1.0, -1e-13, 0.0, 5.0, 10.0, 10 + 1e-11, 10.1], dtype=torch.float64)
+    OUTSIDE: ClassVar[list[bool]] = [True, False, False, False, False, False, True]
+
+    def test_values_and_derivatives(self, network: torch.nn.Module) -> None:
+        t = self.T.clone().requires_grad_()
+        y = network(t)[:, 0]
+        assert y.isnan().tolist() == self.OUTSIDE
+        assert torch.autograd.grad(y.sum(), t)[0].isnan().tolist() == self.OUTSIDE
+
+    def test_transforms(self, network: torch.nn.Module) -> None:
+        def value(t: torch.Tensor) -> torch.Tensor:
+            return network(t)[0, 0]
+
+        for function in (value, torch.func.grad(value), torch.func.grad(torch.func.grad(value))):
+            assert torch.func.vmap(function)(self.T).isnan().tolist() == self.OUTSIDE
+        slope = torch.func.jvp(network, (self.T,), (torch.ones_like(self.T),))[1]
+        assert slope[:, 0].isnan().tolist() == self.OUTSIDE
+
+    def test_gradients_by_the_weights_at_times_inside_are_whole(self, network: torch.nn.Module) -> None:
+        for parameter in network.parameters():
+            parameter.requires_grad_()
+        gradients = torch.autograd.grad(network(self.T[1:-1]).sum(), list(network.parameters()), allow_unused=True)
+        used = [gradient for gradient in gradients if gradient is not None]
+        assert used
+        assert all(gradient.isfinite().all() for gradient in used)
+
+
+def test_the_ends_of_the_span_are_inside_in_single_precision_too() -> None:
+    solution = odenn.solve(odenn.parse("y' = -y; y(0) = 1", span=(0, 0.1)))
+    end = torch.tensor([0.1], dtype=torch.float32)
+    assert end.item() > 0.1
+    assert solution.network(end).isfinite().all()
+    assert torch.isfinite(solution(end)).all()
+    assert np.isfinite(solution(np.float32(0.1))).all()
+    assert solution.network(torch.tensor([0.11], dtype=torch.float32)).isnan().all()
+    with pytest.raises(ValueError, match="covers t from"):
+        solution(torch.tensor([0.1001], dtype=torch.float32))

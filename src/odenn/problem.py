@@ -138,7 +138,7 @@ class IVP:
             raise TypeError(f"`f` must be a function f(t, y), text or SymPy equations, got {type(self.f).__name__}")
         call = positional(self.f, len(orders), self.order, self.params)
         fill, vectorized = probe(
-            call, len(orders), float(self.t0 or 0.0), span[1], initial, self._signature(), vectorized=self.vectorized
+            call, len(orders), float(self.t0 or 0.0), span[1], initial, self.signature, vectorized=self.vectorized
         )
         put("fill", fill)
         put("vectorized", vectorized)
@@ -152,8 +152,9 @@ class IVP:
         options = {name: getattr(self, name) for name in ("y0", "span", "order", "params", "t0", "names", "vectorized")}
         return _remake, (self.f, options)
 
-    def _signature(self) -> str:
-        """How `f` is called, for messages."""
+    @property
+    def signature(self) -> str:
+        """How a function `f` is called."""
         arguments = ["t", "y", *(f"d{level if level > 1 else ''}y" for level in range(1, self.order))]
         return f"f({', '.join([*arguments, 'p'] if self.params is not None else arguments)})"
 
@@ -187,6 +188,22 @@ class IVP:
     def independent(self) -> str:
         """Name of the independent variable."""
         return self.system.independent if self.system is not None else "t"
+
+    def latex(self) -> str:
+        """The equations and their initial values as LaTeX; of text and SymPy equations."""
+        if self.system is None:
+            raise ValueError("a function has no LaTeX: give the equations as text")
+        from odenn.equations.latex import equations_latex
+
+        return equations_latex(self.system, self.initial.tolist(), self.t0 or 0.0)
+
+    def _repr_latex_(self) -> str | None:
+        return None if self.system is None else f"$${self.latex()}$$"
+
+    def _repr_html_(self) -> str:
+        from odenn.notebook import problem_html
+
+        return problem_html(self)
 
     def rhs(self, t: ArrayLike, Z: ArrayLike) -> Array:
         """Highest derivatives (n, k) at times t (k,) and states Z (N, k)."""

@@ -105,6 +105,11 @@ class Solution:
             f"{self.stats.windows} windows, {self.stats.seconds:.3g} s>"
         )
 
+    def _repr_html_(self) -> str:
+        from odenn.notebook import solution_html
+
+        return solution_html(self)
+
     def __call__(self, t: Any) -> Any:
         """Values (n,) + t.shape at times t within the span.
 
@@ -147,7 +152,11 @@ class Solution:
 
     @cached_property
     def network(self) -> Module:
-        """The solution as a torch.nn.Module from (k,) or (k, 1) to (k, n), all windows included."""
+        """The solution as a torch.nn.Module from (k,) or (k, 1) to (k, n), all windows included.
+
+        Outside the span that was solved it gives NaN, as do its derivatives, where `solution(t)` raises an error: a
+        module works under the transforms of torch.func, which do not let values be looked at.
+        """
         # In a thread of its own: transforms of torch.func are a state of the thread, and would wrap the new weights.
         with ThreadPoolExecutor(max_workers=1) as thread:
             return thread.submit(self.outcome.windows.module).result()
@@ -197,15 +206,17 @@ class Solution:
         return verify(self, points=points, seconds=seconds)
 
     def _evaluate(self, t: ArrayLike, function: Callable[[Array], Array]) -> Array:
-        times = np.asarray(t, dtype=float)
-        self._check_times(times)
+        times = np.asarray(t)
+        precision = np.finfo(times.dtype).eps if times.dtype.kind == "f" else 0.0
+        times = times.astype(float)
+        self._check_times(times, float(precision))
         return function(np.ascontiguousarray(times.reshape(-1))).reshape((self.n, *times.shape))
 
-    def _check_times(self, times: Array) -> None:
+    def _check_times(self, times: Array, precision: float) -> None:
         left, right = self.span
         if not self.outcome.windows.start.size:
             raise ValueError(f"nothing was solved: {self.message}")
-        slack = 1e-12 * max(abs(left), abs(right))
+        slack = max(1e-12, precision) * max(abs(left), abs(right))  # the ends may have been rounded
         if not times.size or (times.min() >= left - slack and times.max() <= right + slack):
             return
         bad = times[~((times >= left - slack) & (times <= right + slack))].flat[0]
@@ -222,9 +233,9 @@ class Solution:
         # Values cannot be looked at inside a transform; that one is under way, nothing public in torch 2.4 tells.
         core: Any = torch._C  # pyright: ignore[reportPrivateUsage]
         if not core._functorch.is_functorch_wrapped_tensor(t):
-            self._check_times(times.detach().cpu().numpy().astype(float))
+            self._check_times(times.detach().cpu().numpy().astype(float), torch.finfo(times.dtype).eps)
         network = self.network
         if t.device.type != "cpu":  # not `network.to(...)` always: moving a module inside torch.func is an error
             network = self.outcome.windows.module().to(t.device)
-        values = network(times.reshape(-1).to(torch.float64))
+        values = network(times.reshape(-1))
         return values.T.reshape((self.n, *t.shape))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from odenn.networks.activations import Series, product
 from odenn.networks.mlp import Trainable
+from odenn.networks.modules import inside
 from odenn.networks.tables import Array
 from odenn.trial import InitialTrial, by_time, scaled_time
 
@@ -130,16 +131,23 @@ class _PieceModule(nn.Module):
 
 
 class PiecewiseNetwork(nn.Module):
-    """All windows as one module; times outside are extrapolated. Differentiable, also under torch.func."""
+    """All windows as one module from (k,) or (k, 1) to (k, n); outside them values and derivatives are NaN.
+
+    Differentiable by t and by the weights, also under torch.func.
+    """
 
     def __init__(self, networks: TrainedNetworks) -> None:
         super().__init__()
         self.edges = torch.tensor(networks.left[1:], dtype=torch.float64)
         self.pieces = nn.ModuleList(_PieceModule(piece) for piece in networks.pieces)
         self.n = networks.n
+        self.span = float(networks.left[0]), float(networks.right[-1])
 
     def forward(self, t: Tensor) -> Tensor:
-        t = t.reshape(-1).to(torch.float64)
+        t = t.reshape(-1)
+        return self._extrapolated(t.to(torch.float64)) * inside(t, *self.span)
+
+    def _extrapolated(self, t: Tensor) -> Tensor:
         # Inside a transform of torch.func values cannot be looked at: all windows are evaluated and one is kept.
         if torch._C._functorch.is_functorch_wrapped_tensor(t):  # pyright: ignore
             y = self.pieces[0](t)

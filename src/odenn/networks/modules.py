@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from odenn.networks.tables import Array
 from odenn.networks.windows import Windows
+
+ROUNDING = 1e-12  # of the size of time: so far outside still counts as the end of the span
 
 
 def _buffer(module: nn.Module, name: str, values: Array) -> None:
@@ -51,11 +55,24 @@ class FeatureModule(nn.Module):
         return ((self._integral(x) - self._integral(self.shift)) / self.slope) @ self.mix
 
 
+def inside(t: Tensor, left: float, right: float) -> Tensor:
+    """(k, 1): 1 at times t (k,) within [left, right], to rounding in the precision of t, and NaN outside.
+
+    As a factor it leaves values and derivatives inside as they are and makes both NaN outside. An error cannot be
+    raised instead: transforms of torch.func do not let values be looked at.
+    """
+    precision = torch.finfo(t.dtype).eps if t.is_floating_point() else 0.0
+    slack = max(ROUNDING, precision) * max(abs(left), abs(right))
+    within = (t - (left + right) / 2).abs() <= (right - left) / 2 + slack
+    return torch.where(within, 1.0, math.nan)[:, None]
+
+
 class WindowedNetwork(nn.Module):
     """The solution as a network: hidden units of the local time, linear output weights, one set for each window.
 
-    forward(t) takes times (k,) or (k, 1) and returns (k, n). Times outside the windows are extrapolated. The output
-    weights are parameters; everything is differentiable by t and by the weights, also under torch.func.
+    forward(t) takes times (k,) or (k, 1) and returns (k, n). Outside the windows values and derivatives are NaN: there
+    a network knows nothing. The output weights are parameters; everything is differentiable by t and by the weights,
+    also under torch.func.
     """
 
     start: Tensor
@@ -70,6 +87,7 @@ class WindowedNetwork(nn.Module):
         _buffer(self, "length", windows.length)
         _buffer(self, "value", windows.value)
         _buffer(self, "edges", windows.left[1:])
+        self.span = float(windows.left[0]), float(windows.left[-1] + abs(windows.length[-1]))
         self.weights = nn.Parameter(torch.tensor(windows.weights, dtype=torch.float64, device="cpu"))
 
     def forward(self, t: Tensor) -> Tensor:
@@ -78,4 +96,4 @@ class WindowedNetwork(nn.Module):
         length = self.length[w]
         s = ((t - self.start[w]) / length)[:, None]
         slopes = torch.matmul(self.weights[w], self.units(s)[:, :, None])[:, :, 0]
-        return self.value[w] + length[:, None] * slopes
+        return (self.value[w] + length[:, None] * slopes) * inside(t, *self.span)
