@@ -65,8 +65,7 @@ def solution_html(solution: Solution) -> str:
 
 def _png(solution: Solution) -> str:
     picture = io.BytesIO()
-    with np.errstate(over="ignore"):  # axes end a little above a solution that grows to the largest number there is
-        solution.plot().savefig(picture, format="png", dpi=DPI)
+    solution.plot().savefig(picture, format="png", dpi=DPI)
     return base64.b64encode(picture.getvalue()).decode("ascii")
 
 

@@ -32,6 +32,7 @@ SPIKED = 1e8  # the same for what changes sign: logarithms on both sides of zero
 FIRST_WINDOW = 1e-4  # of the span: a shorter one is a fast transient ...
 CROWDED = 0.4  # ... and it is what the picture is about if so many of the windows lie in the span's first hundredth
 MOST_POINTS = 20_000
+LARGEST = 1e200  # larger values are left out: matplotlib's ticks and margins beyond them would overflow
 
 
 def plot_solution(solution: Solution, points: int = 1000) -> Figure:
@@ -39,7 +40,7 @@ def plot_solution(solution: Solution, points: int = 1000) -> Figure:
 
     The phase portrait is drawn for two components, or for one of second or higher order (y' over y). Time is
     logarithmic where the solution is one fast transient and a long decay. The error is drawn with its tolerance,
-    atol + rtol max |y|. What was asked for and not reached is shaded.
+    atol + rtol max |y|. What was asked for and not reached is shaded; values beyond 1e200 are left out.
 
     Parameters
     ----------
@@ -136,9 +137,9 @@ class _Data:
             names=[_plain(name) for name in solution.names],
             t=t[order],
             x=x[order],
-            y=y[:, order],
-            error=solution.error(t[order]),
-            tolerance=tolerance(solution, t[order]),
+            y=_drawable(y[:, order]),
+            error=_drawable(solution.error(t[order])),
+            tolerance=_drawable(tolerance(solution, t[order])),
             logarithmic=logarithmic,
             time_label=label,
             missing=_missing(solution, t0, shifted),
@@ -193,6 +194,10 @@ class _Scale:
             set_limits(None, -self.low)
 
 
+def _drawable(values: Array) -> Array:
+    return np.where(np.abs(values) <= LARGEST, values, np.nan)
+
+
 def _plain(name: str) -> str:
     """A name as it is: neither mathematics ($) nor a hidden label (leading underscore) to matplotlib."""
     name = name.replace("$", r"\$")
@@ -239,7 +244,7 @@ def _separate(data: _Data) -> bool:
     """Whether the components are too different for one axis."""
     if not 1 < data.n <= SEPARATE:
         return False
-    peaks = np.abs(data.y).max(axis=1)
+    peaks = np.nanmax(np.abs(data.y), axis=1)
     peaks = peaks[peaks > 0]
     return peaks.size > 1 and float(peaks.max() / peaks.min()) > SIZES_DIFFER
 
@@ -321,8 +326,8 @@ def _draw_error(panel: Axes, data: _Data) -> None:
     known = error[np.isfinite(error)]
     if known.size:
         # A component that starts at zero has next to no tolerance there: that must not stretch the axis.
-        low = min(np.percentile(known, 2), np.percentile(data.tolerance, 2))
-        panel.set_ylim(low / 5, 5 * max(known.max(), data.tolerance.max()))
+        low = min(np.percentile(known, 2), np.nanpercentile(data.tolerance, 2))
+        panel.set_ylim(low / 5, 5 * max(known.max(), np.nanmax(data.tolerance)))
 
 
 def _draw_time(panel: Axes, data: _Data) -> None:
@@ -379,13 +384,13 @@ def _phase(data: _Data) -> _Phase | None:
     # At times close enough for smooth curves, whatever the time axis of the other panels.
     t = np.sort(times(solution, data.t.size))
     if data.n == 2:
-        y, start = solution(t), solution(t0)
+        y, start = _drawable(solution(t)), solution(t0)
         return _Phase(x=y[0], y=y[1], start=(float(start[0]), float(start[1])), labels=(data.names[0], data.names[1]))
     if data.n == 1 and solution.problem is not None and solution.problem.orders[0] > 1:
         name = data.names[0]
         return _Phase(
-            x=solution(t)[0],
-            y=solution.derivative(t)[0],
+            x=_drawable(solution(t)[0]),
+            y=_drawable(solution.derivative(t)[0]),
             start=(float(solution(t0)[0]), float(solution.derivative(t0)[0])),
             labels=(name, f"{name}'"),
         )
@@ -399,7 +404,7 @@ def _draw_phase(panel: Axes, data: _Data, phase: _Phase) -> None:
     scales = _Scale.of(phase.x), _Scale.of(phase.y)
     scales[0].apply(panel, "x")
     scales[1].apply(panel, "y")
-    widths = np.ptp(phase.x), np.ptp(phase.y)
+    widths = [np.nanmax(values) - np.nanmin(values) for values in (phase.x, phase.y)]
     if all(scale.kind == "linear" for scale in scales) and 0.5 * widths[0] < widths[1] < 2 * widths[0]:
         panel.set_aspect("equal", adjustable="box", anchor="N")
     panel.set_xlabel(phase.labels[0], fontsize=12)
