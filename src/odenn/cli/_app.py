@@ -13,10 +13,11 @@ import odenn
 from odenn import Solution
 from odenn.cli import _options as options
 from odenn.cli._failures import UsageError, reported, user_mistakes
-from odenn.cli._figures import plain_number
-from odenn.cli._files import check_outputs, load_solution, read_equations, whole
+from odenn.cli._files import check_outputs, load_solution, whole
 from odenn.cli._methods import Choice, MethodName, chosen_method, file_of
+from odenn.cli._problems import file_of_equations, stated_problem
 from odenn.cli._progress import watched
+from odenn.cli._workshop import compare, search
 
 if TYPE_CHECKING:
     from odenn.verify import Verification, VerificationError
@@ -106,15 +107,11 @@ def solve(
     with reported():
         check_outputs(
             {"--plot": plot, "--save": save, "--csv": csv},
-            {"the equations": equations[1:] if equations.startswith("@") else None, "the data": file_of(data)},
+            {"the equations": file_of_equations(equations), "the data": file_of(data)},
         )
-        start, end = (plain_number(text, f"--span takes two numbers, such as 0 10, got {text!r}") for text in span)
-        text, params = read_equations(equations), _parameters(param or [])
+        problem = stated_problem(equations, span, initial, param)
         absolute = atol[0] if atol is not None and len(atol) == 1 else atol
         with user_mistakes():
-            problem = odenn.parse(
-                text, span=(start, end), initial=", ".join(initial or ()) or None, params=params or None
-            )
             how = chosen_method(choice)
             with watched(problem) as progress:
                 solution = odenn.solve(
@@ -130,20 +127,6 @@ def solve(
             raise failure
         if not solution.success or _refutes(verification):
             raise typer.Exit(UNSOLVED)
-
-
-def _parameters(given: list[str]) -> dict[str, float]:
-    params: dict[str, float] = {}
-    for item in given:
-        name, _, value = (part.strip() for part in item.partition("="))
-        number = plain_number(
-            value if name else "",
-            f"--param takes a name and a number, such as k=2, got {item!r}; repeat --param for further ones",
-        )
-        if name in params:
-            raise UsageError(f"--param gives {name!r} twice: {params[name]:g} and {number:g}")
-        params[name] = number
-    return params
 
 
 def _write(
@@ -282,3 +265,7 @@ def zoo(
             print_zoo(Output(), chosen)
         else:
             print_zoo_problem(Output(), chosen[0])
+
+
+app.command(no_args_is_help=True)(compare)
+app.command(no_args_is_help=True)(search)

@@ -93,7 +93,7 @@ def chosen_method(choice: Choice) -> Collocation | Residual | DataFit:
     given = {
         "network": None if choice.network is None else deep_network(choice.network, choice.method),
         "optimizer": _optimizer(choice),
-        "windows": None if choice.windows is None else windows(choice.windows),
+        "windows": None if choice.windows is None else windows_of(choice.windows),
         "max_seconds": choice.seconds,
         "seed": choice.seed,
         "stages": choice.stages,
@@ -156,10 +156,10 @@ def data_source(spec: str) -> Euler | RK4 | Reference | CSV:
     )
 
 
-def windows(spec: str) -> str | int:
+def windows_of(spec: str) -> str | int:
     """How the span is cut: by error control, or into equal parts.
 
-    >>> windows("auto"), windows("12")
+    >>> windows_of("auto"), windows_of("12")
     ('auto', 12)
     """
     text = spec.strip().lower()

@@ -1,0 +1,224 @@
+"""The commands that set methods and structures side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+import odenn
+from odenn import Report
+from odenn.cli import _options as options
+from odenn.cli._failures import UsageError, reported, user_mistakes
+from odenn.cli._figures import plain_number
+from odenn.cli._files import check_outputs, whole
+from odenn.cli._methods import MethodName, OptimizerName, windows_of
+from odenn.cli._problems import file_of_equations, stated_problem
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from odenn.searching import Tried
+
+STRUCTURE = "Structures"
+
+Methods = Annotated[
+    str | None,
+    Option(
+        metavar="NAMES",
+        help="Some of collocation, collocation-tanh, collocation-sin, residual, data-fit, RK23, RK45, DOP853, Radau, "
+        "BDF, LSODA, by commas.",
+        show_default="all but sin, RK23, RK45, BDF",
+    ),
+]
+Rtols = Annotated[
+    list[str] | None,
+    Option("--rtol", metavar="RTOL", help="Relative tolerance; repeat it for a curve.", show_default="1e-6"),
+]
+Budget = Annotated[
+    float | None, Option(metavar="SECONDS", help="Budget of each of odenn's methods.", show_default=False)
+]
+ErrorsPlot = Annotated[
+    Path | None, Option(metavar="FILE", help="Picture of the errors over the span.", rich_help_panel=options.OUTPUT)
+]
+Counts = Annotated[str, Option(metavar="NUMBERS", help="By commas, or a range such as 1-6.", rich_help_panel=STRUCTURE)]
+Names = Annotated[str, Option(metavar="NAMES", help="By commas.", rich_help_panel=STRUCTURE)]
+
+
+def compare(
+    equations: options.Equations,
+    span: options.Span,
+    initial: options.Initial = None,
+    param: options.Param = None,
+    methods: Methods = None,
+    rtol: Rtols = None,
+    seconds: Budget = None,
+    plot: options.Plot = None,
+    plot_errors: ErrorsPlot = None,
+    csv: options.Csv = None,
+    json: options.Json = False,
+) -> None:
+    """Solve by several methods, SciPy's among them; print errors, times and work.
+
+    [bold]Examples[/bold]
+
+    odenn compare "y'' = -y; y(0) = 0, y'(0) = 1" --span 0 10 --methods collocation,residual,LSODA
+
+    odenn compare "y' = -y; y(0) = 1" --span 0 5 --rtol 1e-4 --rtol 1e-8 --plot work-precision.png
+    """
+    with reported():
+        check_outputs(
+            {"--plot": plot, "--plot-errors": plot_errors, "--csv": csv},
+            {"the equations": file_of_equations(equations)},
+        )
+        tolerances = [
+            plain_number(text, f"--rtol takes a number, such as 1e-8, got {text!r}") for text in rtol or ["1e-6"]
+        ]
+        problem = stated_problem(equations, span, initial, param)
+        with user_mistakes(), _status() as say:
+            result = odenn.compare(
+                problem,
+                None if methods is None else _words(methods, "--methods", "collocation,LSODA"),
+                rtol=tolerances,
+                seconds=seconds,
+                progress=lambda name, rtol, report: say(_comparing(name, rtol, report)),
+            )
+        _write(csv, result.to_csv)
+        _draw(plot, result.plot)
+        _draw(plot_errors, result.plot_errors)
+        _print(dumps(result.as_dict(), allow_nan=False) if json else str(result))
+
+
+def search(
+    equations: options.Equations,
+    span: options.Span,
+    initial: options.Initial = None,
+    param: options.Param = None,
+    depth: Counts = "1-6",
+    width: Counts = "8,16,32,64",
+    activation: Names = "tanh,sin",
+    optimizer: Names = "lm",
+    method: Annotated[
+        MethodName, Option(metavar="METHOD", help="residual or data-fit.", rich_help_panel=options.METHOD)
+    ] = MethodName.residual,
+    windows: options.Windows = None,
+    rtol: Annotated[float, Option(help="What the trainings aim at.", rich_help_panel=options.ACCURACY)] = 1e-8,
+    trials: Annotated[
+        int | None, Option(metavar="NUMBER", help="How many structures to try.", show_default="all")
+    ] = None,
+    seconds: Annotated[
+        float | None, Option(metavar="SECONDS", help="Budget of the whole search.", show_default=False)
+    ] = None,
+    processes: Annotated[int, Option(metavar="NUMBER", help="Trials at a time.")] = 1,
+    storage: Annotated[
+        str | None,
+        Option(
+            metavar="FILE",
+            help="Journal file, or sqlite:///FILE: a search that was ended goes on from there.",
+            show_default=False,
+        ),
+    ] = None,
+    plot: options.Plot = None,
+    csv: options.Csv = None,
+    json: options.Json = False,
+) -> None:
+    """Train networks of many structures; say which does best, and what mattered.
+
+    [bold]Example[/bold]
+
+    odenn search "y'' = -y; y(0) = 0, y'(0) = 1" --span 0 10 --depth 1-3 --width 8,32 --processes 2 --storage s.journal
+    """
+    with reported():
+        check_outputs({"--plot": plot, "--csv": csv}, {"the equations": file_of_equations(equations)})
+        problem = stated_problem(equations, span, initial, param)
+        if method is MethodName.collocation:
+            raise UsageError("--method takes residual or data-fit here: collocation has no structure to search")
+        kind = odenn.Residual if method is MethodName.residual else odenn.DataFit
+        with user_mistakes(), _status() as say:
+            say("looking for windows and a reference")
+            found = odenn.search(
+                problem,
+                depth=_counts(depth, "--depth", "1-3"),
+                width=_counts(width, "--width", "8,32"),
+                activation=_words(activation, "--activation", "tanh,sin"),
+                optimizer=_words(optimizer, "--optimizer", ",".join(OptimizerName)),
+                method=kind() if windows is None else kind(windows=windows_of(windows)),
+                rtol=rtol,
+                trials=trials,
+                seconds=seconds,
+                storage=storage,
+                processes=processes,
+                progress=_Searching(say),
+            )
+        _write(csv, found.to_csv)
+        _draw(plot, found.plot)
+        _print(dumps(found.as_dict(), allow_nan=False) if json else str(found))
+
+
+def _comparing(name: str, rtol: float, report: Report | None) -> str:
+    reached = "" if report is None else f", {100 * report.fraction:.0f} % of the span"
+    return f"{name} at rtol {rtol:g}{reached}"
+
+
+class _Searching:
+    """Says how far a search is."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def __call__(self, done: int, total: int, tried: Tried) -> None:
+        self.say(f"{done} of {total}: {tried.structure}, error {tried.error:.1e}")
+
+
+def _words(text: str, option: str, example: str) -> list[str]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise UsageError(f"{option} takes names by commas, such as {example}, got {text!r}")
+    return words
+
+
+def _counts(text: str, option: str, example: str) -> list[int]:
+    """
+    >>> _counts("1-3", "--depth", ""), _counts("8,32", "--width", "")
+    ([1, 2, 3], [8, 32])
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = (word.strip() for word in part.partition("-"))
+        if not (first.isdecimal() and (last.isdecimal() if dash else True)) or len(first) > 4 or len(last) > 4:
+            raise UsageError(f"{option} takes whole numbers by commas or a range, such as {example}, got {text!r}")
+        found.extend(range(int(first), int(last or first) + 1))
+    return found
+
+
+@contextmanager
+def _status() -> Generator[Callable[[str], None]]:
+    """A line on the terminal that says what is going on; nothing elsewhere."""
+    from odenn.cli._console import Output
+
+    console = Output(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    with console.status("") as status:
+        yield status.update
+
+
+def _write(path: Path | None, write: Callable[[Path], None]) -> None:
+    if path is not None:
+        with user_mistakes(), whole(path) as draft:
+            write(draft)
+
+
+def _draw(path: Path | None, figure: Callable[[], Figure]) -> None:
+    _write(path, lambda draft: figure().savefig(draft))
+
+
+def _print(text: str) -> None:
+    from odenn.cli._console import Output
+
+    Output().verbatim(text)
