@@ -107,10 +107,10 @@ def main() -> None:
         print(f"{what} error median {np.median(errors):.1e} worst {max(errors):.1e}", end="")
         print(f"   time median {np.median(seconds):6.1f} s worst {max(seconds):6.1f} s", flush=True)
         rows += mine
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+        with RESULTS.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ _LATER = {
     "Reference": "odenn.methods.data",
     "Samples": "odenn.methods.data",
     "CSV": "odenn.methods.data",
+    "InitialTrial": "odenn.trial",
+    "TwoPointTrial": "odenn.trial",
     "LevenbergMarquardt": "odenn.optimise.levenberg_marquardt",
     "TorchOptimiser": "odenn.optimise.torch_optimiser",
     "Search": "odenn.searching",

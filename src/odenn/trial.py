@@ -12,7 +12,7 @@ x, lists of C tensors (k, n) each, so that derivatives of any order come along.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -97,7 +97,27 @@ class InitialTrial:
 class TwoPointTrial:
     """Values at both ends of a window,
 
-    y_i(t) = left_i (1 - s) + right_i s + scale_i s (1 - s) N_i(x).
+        y_i(t) = left_i (1 - s) + right_i s + scale_i s (1 - s) N_i(x).
+
+    A building block: with `trial_function`, `odenn.derivative` and an optimiser it solves boundary value problems.
+
+    Examples
+    --------
+    y'' = -y, y(0) = 0, y(pi/2) = 1, whose solution is the sine:
+
+    >>> import odenn
+    >>> from odenn.optimise.objective import FunctionObjective
+    >>> t = torch.linspace(0, math.pi / 2, 16, dtype=torch.float64)
+    >>> trial = TwoPointTrial(start=0.0, length=math.pi / 2, left=(0.0,), right=(1.0,), scale=torch.ones_like(t[:1]))
+    >>> network = odenn.MLP([12, 12], "tanh").trainable(outputs=1)
+    >>> def solution(w):
+    ...     return trial_function(trial, lambda x: network.series(w, x, 0)[0])
+    >>> def residual(w):
+    ...     return (odenn.derivative(solution(w), t, order=2) + solution(w)(t))[:, 0]
+    >>> start = network.start(torch.Generator().manual_seed(0), paired=True)
+    >>> fit = odenn.LevenbergMarquardt().minimise(FunctionObjective(residual), start, goal=1e-9)
+    >>> bool((solution(fit.w)(t)[:, 0] - torch.sin(t)).abs().max() < 1e-9)
+    True
     """
 
     start: float
@@ -127,6 +147,16 @@ class TwoPointTrial:
 def scaled_time(trial: Trial, t: Tensor) -> Tensor:
     """x in [-1, 1] of times t."""
     return 2 * (t - trial.start) / trial.length - 1
+
+
+def trial_function(trial: Trial, network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The trial solution as a function of times t (k,) -> (k, n), from a network of x (k,) -> (k, n)."""
+
+    def function(t: Tensor) -> Tensor:
+        x = scaled_time(trial, t)
+        return trial.base(x, 1)[0] + trial.scale * trial.factor(x, 1)[0] * network(x)
+
+    return function
 
 
 def trial_series(trial: Trial, N: Sequence[Tensor], x: Tensor) -> Series:

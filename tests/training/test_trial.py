@@ -7,7 +7,7 @@ import torch
 
 from odenn.derivatives import derivative
 from odenn.networks.mlp import MLP
-from odenn.trial import InitialTrial, TwoPointTrial, by_time, scaled_time, trial_series
+from odenn.trial import InitialTrial, TwoPointTrial, by_time, scaled_time, trial_function, trial_series
 
 ONES = torch.ones(2, dtype=torch.float64)
 
@@ -53,6 +53,25 @@ def test_two_point_values_are_exact():
     N = [torch.full((2, 2), 9.0, dtype=torch.float64), torch.ones(2, 2, dtype=torch.float64)]
     y = trial_series(trial, N, x)[0]
     torch.testing.assert_close(y, torch.tensor([[1.0, -2.0], [4.0, 5.0]], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize(
+    "trial",
+    [
+        InitialTrial(start=1.0, length=2.0, values=((1.0, 2.0), (3.0,)), scale=2 * ONES, decay="exponential"),
+        TwoPointTrial(start=1.0, length=2.0, left=(1.0, -2.0), right=(4.0, 5.0), scale=3 * ONES),
+    ],
+)
+def test_as_a_function(trial, order):
+    """Its derivatives by `odenn.derivative` are those of the series."""
+    network = MLP([6, 5], "tanh").trainable(2)
+    w = network.start(torch.Generator().manual_seed(0), paired=False)
+    t = torch.linspace(1, 3, 5, dtype=torch.float64)
+    x = scaled_time(trial, t)
+    expected = by_time(trial_series(trial, list(network.series(w, x, order)), x), trial.length)[order]
+    function = trial_function(trial, lambda x: network.series(w, x, 0)[0])
+    torch.testing.assert_close(derivative(function, t, order), expected)
 
 
 def test_mistakes_are_named():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -24,6 +25,18 @@ class Objective(Protocol):
     def linearise(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """r (m,) and its Jacobian J (m, P), without a graph."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionObjective:
+    """Any differentiable function r(w) as an objective; its Jacobian by reverse mode, vectorised over the residuals."""
+
+    residual: Callable[[Tensor], Tensor]
+    blocks: int = 1
+
+    def linearise(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        w = w.detach()
+        return self.residual(w).detach(), torch.func.jacrev(self.residual)(w).detach()
 
 
 @dataclass(frozen=True, kw_only=True)
