@@ -147,6 +147,25 @@ def test_budget_and_interruption():
     assert outcome.windows.start.size == 1
 
 
+def test_stiff_problems_where_windows_make_them_tractable():
+    """Windows follow the transient and grow behind it."""
+    problem = odenn.parse("x' = -1000x + y, y' = -y; x(0) = 1, y(0) = 1", span=(0, 1))
+    solution, reference = solve(problem, Residual(network=MLP([24, 24])), rtol=1e-5), odenn.solve(problem, rtol=1e-10)
+    t = np.linspace(0, 1, 201)
+    assert solution.success, solution.message
+    assert (np.abs(solution(t) - reference(t)).max(axis=1) < 1e-5).all()
+    lengths = np.diff([*solution.outcome.windows.left, 1.0])
+    assert lengths[0] < 0.01 < 0.1 < lengths[-1]
+
+
+def test_a_stiff_problem_that_takes_too_many_windows_is_named():
+    problem = odenn.parse("x' = -1e4*(x - cos(t)); x(0) = 0", span=(0, 5))
+    solution = solve(problem, Residual(network=MLP([12, 12]), max_windows=3), rtol=1e-5)
+    assert solution.status is odenn.Status.BUDGET
+    assert "stiff" in solution.message
+    assert "Collocation()" in solution.message
+
+
 def test_progress_is_reported():
     seen = []
     Residual().run(pair(), rtol=1e-6, atol=None, progress=seen.append)

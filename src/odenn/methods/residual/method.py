@@ -30,6 +30,7 @@ SAMPLINGS = ("chebyshev", "uniform", "random", "adaptive")
 LOCAL = 0.1  # local tolerance as a fraction of the global one, at first
 FINEST = 1e-13  # relative; residuals below are rounding
 ATTEMPTS = 3
+STIFF = 1e3  # decay over the rest of the span, in powers of e; several hundred windows
 KINKED_POINTS = 48  # between its points a kinked network runs wild
 
 
@@ -220,8 +221,21 @@ def _ended(problem: IVP, legs: list[Leg]) -> tuple[Status, str] | None:
     for leg in legs:
         if leg.reason != FINISHED:
             status = _why_stuck(problem, leg) if leg.reason == STUCK else Status[leg.reason]
-            return status, f"at {problem.independent} = {leg.t:.10g} after {len(leg.pieces)} windows"
+            where = f"at {problem.independent} = {leg.t:.10g} after {len(leg.pieces)} windows"
+            return status, where + _stiffness(problem, leg)
     return None
+
+
+def _stiffness(problem: IVP, leg: Leg) -> str:
+    """What to do where decay that is over long before the span is keeps the windows short."""
+    J = problem.jacobian(leg.t, leg.z)
+    rate = -float(np.linalg.eigvals(J).real.min()) if np.isfinite(J).all() else 0.0
+    if rate * max(abs(end - leg.t) for end in problem.ends) < STIFF:
+        return ""
+    return (
+        f"; the equation is stiff there (it decays at rates up to {rate:.2g}), which keeps windows short: "
+        "Collocation(), the default method, solves such windows implicitly"
+    )
 
 
 def _why_stuck(problem: IVP, leg: Leg) -> Status:
