@@ -75,13 +75,33 @@ class Certificate:
     worst: float  # largest estimate / contract
     floor: Array  # (windows of errors, n)
     unbounded_from: float | None  # where the error equation left all bounds
+    stopped: bool = False  # by the caller, so that the error is unknown from there on
 
 
-def certify(problem: IVP, trained: Trained, *, rtol: float, atol: Array) -> Certificate:
+class StoppedError(Exception):
+    """The caller has said stop."""
+
+
+class Halt:
+    """Whether the caller has said stop; once is enough."""
+
+    def __init__(self, stop: Callable[[], bool] | None) -> None:
+        self.stop, self.said = stop, False
+
+    def __call__(self) -> bool:
+        self.said = self.said or (self.stop is not None and self.stop())
+        return self.said
+
+
+def certify(
+    problem: IVP, trained: Trained, *, rtol: float, atol: Array, stop: Callable[[], bool] | None = None
+) -> Certificate:
     """Estimate the global error of `trained` on all its windows.
 
-    rtol and atol (n,) are the contract |error_i(t)| <= atol_i + rtol max_{s <= t} |y_i(s)|.
+    rtol and atol (n,) are the contract |error_i(t)| <= atol_i + rtol max_{s <= t} |y_i(s)|. `stop` is asked now and
+    then; once it says True, the error of what is left is infinite: it is not known.
     """
+    halt = Halt(stop)
     t0 = float(problem.t0 or 0.0)
     order = np.argsort(np.abs(trained.start - t0), kind="stable")
     parts: list[Windows] = []
@@ -96,7 +116,8 @@ def certify(problem: IVP, trained: Trained, *, rtol: float, atol: Array) -> Cert
             true, bounded = ahead.get(h > 0, (problem.initial, True))
             function, noise[w] = _function(problem, trained, int(w))
             e0 = true - function(np.array([a]))[0][:, 0]  # networks may jump between windows
-            solved = _window_error(problem, function, (a, h), e0, peak, 1e-3 * float(atol.min())) if bounded else None
+            least = 1e-3 * float(atol.min())
+            solved = _window_error(problem, function, (a, h), e0, peak, least, halt) if bounded and not halt() else None
             if solved is None:
                 unbounded = a if unbounded is None else unbounded
                 parts.append(_unknown(problem.n, a, h))
@@ -113,7 +134,7 @@ def certify(problem: IVP, trained: Trained, *, rtol: float, atol: Array) -> Cert
             ahead[h > 0] = (end, complete)
         errors = _joined(parts, problem.n)
         worst, floor = _verdict(problem, trained, errors, noise, rtol, atol)
-    return Certificate(errors=errors, worst=worst, floor=floor, unbounded_from=unbounded)
+    return Certificate(errors=errors, worst=worst, floor=floor, unbounded_from=unbounded, stopped=halt.said)
 
 
 def _function(problem: IVP, trained: Trained, w: int) -> tuple[States, Array]:
@@ -182,7 +203,7 @@ def _chebyshev(points: int) -> Array:
 
 
 def _window_error(
-    problem: IVP, function: States, window: tuple[float, float], e0: Array, peak: Array, least: float
+    problem: IVP, function: States, window: tuple[float, float], e0: Array, peak: Array, least: float, halt: Halt
 ) -> tuple[Outcome, float] | None:
     """Solve the error equation on one window; None where it cannot even start."""
     a, h = window
@@ -198,6 +219,8 @@ def _window_error(
     noise = np.abs(slopes - problem.first_order(moved, Z) - defect).max(axis=1)
 
     def fill(t: Array, e: Array, p: Array, out: Array) -> None:
+        if halt():
+            raise StoppedError
         Z, slopes = function(t)
         np.subtract(problem.first_order(t, Z + e), slopes, out=out)
 
@@ -212,9 +235,12 @@ def _window_error(
             atol[r] = max(atol[r], abs(h) * atol[problem.layout.source[r] - problem.n])
     equation = IVP(Checked(fill, fill_jacobian), y0=e0, span=(a, a + h))
     solve = Collocation(network=Legendre(degree=DEGREE), max_windows=MAX_WINDOWS).run
-    outcome = solve(equation, rtol=ACCURACY, atol=atol)
-    if not _complete(outcome, a, h):  # noise may stop it; what was resolved too finely is tried again
-        outcome = solve(equation, rtol=ACCURACY, atol=100 * atol)
+    try:
+        outcome = solve(equation, rtol=ACCURACY, atol=atol)
+        if not _complete(outcome, a, h):  # noise may stop it; what was resolved too finely is tried again
+            outcome = solve(equation, rtol=ACCURACY, atol=100 * atol)
+    except StoppedError:
+        return None
     reached = outcome.reached[1] if h > 0 else outcome.reached[0]
     return (outcome, reached) if outcome.windows.start.size else None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ def solve(
     method: Method | None = None,
     compile: bool = False,  # noqa: A002 - the word that torch and Numba users expect
     progress: Progress | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_seconds: float = 30.0,
 ) -> Solution:
     """Solve an initial value problem to a tolerance on its global error.
 
@@ -43,13 +47,29 @@ def solve(
     compile
         Compile the engine and the right-hand side (see `Collocation`).
     progress
-        Called now and then with a `Report`: the fraction of the span that is solved, the windows so far, the last
-        iteration of a training; returning True stops the run, which keeps what it has.
+        Called now and then, in a training after every iteration, with a `Report`: the fraction of the span that is
+        solved, the windows so far, the last iteration; returning True stops the run, which keeps what it has. So does
+        Ctrl-C in a training; pressed again, while the error estimate is made, it raises KeyboardInterrupt.
+    checkpoint
+        A file for the state of a training, written at the start, every `checkpoint_seconds`, and when the run is
+        stopped by Ctrl-C, by `progress` or by its budget. If it is there already, the run goes on from it, bit by bit
+        as if it had never been stopped; `max_seconds` counts what was used before. It is removed when the run ends by
+        itself, for then the solution is returned: keep that with `solution.save(path)`.
+    checkpoint_seconds
+        Seconds between two writings.
 
     Returns
     -------
     Solution
         With `success`, `status` and `message`; what was reached is returned also where the tolerance was not.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that cannot be used.
+    StorageError
+        A ValueError: the checkpoint is damaged, of another version, or belongs to another problem, method or tolerance.
+        It is left as it is.
 
     Examples
     --------
@@ -71,8 +91,21 @@ def solve(
         if not isinstance(method, Collocation):
             raise ValueError(f"`compile=True` goes with Collocation(), not with {type(method).__name__}")
         method = replace(method, compile=True)
-    outcome = method.run(problem, rtol=tolerance, atol=absolute, progress=progress)
+    run: Any = method.run
+    if checkpoint is not None:
+        run = partial(run, checkpoint=_checkpoint(method, checkpoint, checkpoint_seconds))
+    outcome = run(problem, rtol=tolerance, atol=absolute, progress=progress)
     return Solution(problem=problem, outcome=outcome, rtol=tolerance)
+
+
+def _checkpoint(method: Method, path: str | PathLike[str], seconds: float) -> Any:
+    if isinstance(method, Collocation):
+        raise ValueError(
+            "`checkpoint` goes with methods that train, such as odenn.Residual(): Collocation() is too fast to need it"
+        )
+    from odenn.methods.checkpoint import Checkpoint  # which opens torch
+
+    return Checkpoint(path=path, seconds=seconds)
 
 
 def _checked_tolerances(rtol: Any, atol: Any, n: int) -> tuple[float, Any]:

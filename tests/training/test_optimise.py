@@ -75,7 +75,9 @@ def test_why_it_stopped():
     start = torch.tensor([-1.2, 1.0], dtype=torch.float64)
     assert LevenbergMarquardt(max_iterations=2).minimise(Rosenbrock(), start, goal=0.0).stop == "iterations"
     assert (
-        LevenbergMarquardt().minimise(Rosenbrock(), start, goal=0.0, watch=lambda record: record.iteration >= 3).stop
+        LevenbergMarquardt()
+        .minimise(Rosenbrock(), start, goal=0.0, watch=lambda record, *_: record.iteration >= 3)
+        .stop
         == "stopped"
     )
     nan = Linear(torch.full((2, 2), torch.nan, dtype=torch.float64), ZERO)

@@ -29,6 +29,8 @@ class Run:
     reached: Sequence[float]  # times up to which it came, the initial one included
     ended: tuple[Status, str] | None  # why and where, if before the ends of the span
     history: Sequence[Record]
+    kept: Sequence[Sequence[Record]]  # of it, what belongs to the last network of every window of the solution
+    complete: bool  # up to the ends
     rejected: int
     attempts: int
     clock: float  # of time.perf_counter at the start
@@ -42,6 +44,8 @@ def conclude(problem: IVP, run: Run, certificate: Certificate, *, atol: Array, e
     known = replace(
         evidence, courses=_courses(problem, run, certificate), data_error=run.data_error, fit_error=run.fit_error
     )
+    # What was tried and rejected on the way is no fault of a run.
+    kept = [record for history in run.kept for record in history]
     return Outcome(
         windows=run.trained,
         errors=certificate.errors,
@@ -59,7 +63,7 @@ def conclude(problem: IVP, run: Run, certificate: Certificate, *, atol: Array, e
         ),
         training=Training(
             history=tuple(run.history),
-            diagnoses=() if status is Status.SUCCESS else diagnose(run.history, known),
+            diagnoses=() if status is Status.SUCCESS else diagnose(kept, known),
             data_error=run.data_error,
             fit_error=run.fit_error,
         ),
@@ -108,14 +112,19 @@ def _differences(y: Array, t: Array, top: int) -> list[Array]:
 def _verdict(problem: IVP, run: Run, certificate: Certificate) -> tuple[Status, str]:
     reached = f"estimated error is {certificate.worst:.2g} times the tolerance"
     if certificate.unbounded_from is not None:
-        reached = f"the error cannot be bounded from {problem.independent} = {certificate.unbounded_from:.6g} on"
+        here = f"{problem.independent} = {certificate.unbounded_from:.6g} on"
+        reached = f"the error is unknown from {here}, where its estimate was stopped"
+        if not certificate.stopped:
+            reached = f"the error cannot be bounded from {here}"
     if run.fit_error is not None:
         reached += f"; largest misfit to the data {run.fit_error:.2g}, relative to the solution's size"
         if run.data_error is not None:
             limit = "the data limit the result" if run.data_error > run.fit_error else "the fit limits the result"
             reached += f"; the data's own error {run.data_error:.2g}: {limit}"
-    if run.ended is not None:
+    met = certificate.worst <= MET
+    # A budget may end the training of a network that is good enough.
+    if run.ended is not None and not (met and run.complete and run.ended[0] is Status.BUDGET):
         status, where = run.ended
         return status, f"{status.value}: {where} ({reached})"
-    status = Status.SUCCESS if certificate.worst <= MET else Status.TOLERANCE
+    status = Status.SUCCESS if met else Status.TOLERANCE
     return status, f"{status.value} ({reached})"

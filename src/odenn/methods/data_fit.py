@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from odenn.certificate import certify
+from odenn.methods.checkpoint import Checkpoint, Journal, describe
 from odenn.methods.conclusion import Run, conclude
+from odenn.methods.control import Curve, RunControl
 from odenn.methods.data import CSV, FEWEST, RK4, Euler, Reference, Samples, Source, Trajectory
-from odenn.methods.outcome import Outcome, Progress, Report
+from odenn.methods.outcome import Outcome, Progress
 from odenn.methods.trained import Piece, Stage, TrainedNetworks
 from odenn.monitor import Evidence
 from odenn.networks.activations import product
 from odenn.networks.mlp import MLP, Trainable, smoothness, trainable
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
-from odenn.optimise.objective import Record
+from odenn.optimise.objective import Fit
 from odenn.optimise.torch_optimiser import TorchOptimiser
 from odenn.problem import IVP
 from odenn.status import Status
@@ -56,7 +55,8 @@ class DataFit:
     windows
         "auto" halves a window until its misfit is small; a number divides the span evenly.
     validation
-        Fraction of the samples of every window that is kept out of training and checks it.
+        Fraction of the samples of every window that is kept out of training and checks it; the loss on them decides
+        where `TorchOptimiser(patience=...)` ends.
     batch
         Samples per step of a first-order optimiser; None takes all.
     optimizer
@@ -64,7 +64,11 @@ class DataFit:
     seed
         Of the generator that draws weights and batches.
     max_seconds
-        Budget.
+        Budget, for the data, the training and the error estimate together. Of windows whose number is given the best
+        network so far is kept, as it is of the first window in any case.
+    reference
+        The solution t (k,) -> (n, k), where it is known, such as another `Solution`: the history then has the true
+        error of every iteration, relative, over the window in training, at the price of one evaluation.
 
     Examples
     --------
@@ -81,6 +85,7 @@ class DataFit:
     optimizer: LevenbergMarquardt | TorchOptimiser = field(default_factory=LevenbergMarquardt)
     seed: int = 0
     max_seconds: float | None = None
+    reference: Curve | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, MLP | torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -99,10 +104,20 @@ class DataFit:
             raise ValueError(
                 "`batch` needs a first-order optimizer, such as TorchOptimiser(): LevenbergMarquardt takes all samples"
             )
+        if self.reference is not None and not callable(self.reference):
+            raise TypeError(f"`reference` must be a function of time, such as a Solution, got {self.reference!r}")
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ValueError(f"`max_seconds` must be positive or None, got {self.max_seconds!r}")
 
-    def run(self, problem: IVP, *, rtol: float, atol: Array | None, progress: Progress | None = None) -> Outcome:
+    def run(
+        self,
+        problem: IVP,
+        *,
+        rtol: float,
+        atol: Array | None,
+        progress: Progress | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Outcome:
         """Fit the data of `problem`; the contract on the global error is judged by the certificate."""
         clock = time.perf_counter()
         source: Source = self.data
@@ -111,30 +126,40 @@ class DataFit:
             raise ValueError("`slopes=True` needs data with derivatives: give `dy`, or leave it out")
         if atol is None:
             atol = problem.default_atol(rtol)
-        deadline = math.inf if self.max_seconds is None else clock + self.max_seconds
-        march = _March(self, problem, trajectory, trainable(self.network, problem.n), rtol, deadline, progress)
-        ended: Status | None = None
-        try:
-            march.run()
-        except KeyboardInterrupt:
-            ended = Status.INTERRUPTED
-        if march.late:
-            ended = Status.BUDGET
-        trained = TrainedNetworks.of(march.pieces, problem.n)
-        data_error = None if trajectory.error is None else float((trajectory.error / march.size).max())
-        run = Run(
-            trained=trained,
-            reached=march.reached,
-            ended=None if ended is None else (ended, f"after {len(march.pieces)} windows"),
-            history=march.history,
-            rejected=march.rejected,
-            attempts=1,
-            clock=clock,
-            data_error=data_error,
-            fit_error=march.misfit,
+        journal = None
+        if checkpoint is not None:
+            samples = [part for part in (trajectory.t, trajectory.y, trajectory.dy) if part is not None]
+            journal = Journal.open(checkpoint, describe(problem, self, rtol=rtol, atol=atol, data=samples))
+        control = RunControl(
+            clock=clock, max_seconds=self.max_seconds, progress=progress, reference=self.reference, journal=journal
         )
-        evidence = _evidence(self, problem, march.goal)
-        return conclude(problem, run, certify(problem, trained, rtol=rtol, atol=atol), atol=atol, evidence=evidence)
+        with control:
+            march = _March(self, problem, trajectory, trainable(self.network, problem.n), rtol, control)
+            stopped = march.run()
+            where = f"at {problem.independent} = {march.reached[-1]:.10g} after {len(march.pieces)} windows"
+            ended = None if stopped is None else (stopped, where)
+            trained = TrainedNetworks.of(march.pieces, problem.n)
+            certificate = control.certify(problem, trained, rtol=rtol, atol=atol)
+            if certificate.stopped and ended is None:
+                ended = control.why_uncertified(), "the error estimate was not finished"
+            data_error = None if trajectory.error is None else float((trajectory.error / march.size).max())
+            run = Run(
+                trained=trained,
+                reached=march.reached,
+                ended=ended,
+                history=control.history,
+                kept=control.kept,
+                complete=march.complete,
+                rejected=control.rejected,
+                attempts=1,
+                clock=clock,
+                data_error=data_error,
+                fit_error=march.misfit,
+            )
+            evidence = _evidence(self, problem, march.goal)
+            outcome = conclude(problem, run, certificate, atol=atol, evidence=evidence)
+            control.finish(outcome.status)
+        return outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,37 +238,42 @@ class _March:
     """Windows from t0 to both ends of the data."""
 
     def __init__(
-        self, method: DataFit, problem: IVP, data: Trajectory, network: Trainable, rtol: float, deadline: float,
-        progress: Progress | None,
-    ) -> None:  # fmt: skip
+        self, method: DataFit, problem: IVP, data: Trajectory, network: Trainable, rtol: float, control: RunControl
+    ) -> None:
         self.method, self.problem, self.data, self.network = method, problem, data, network
         kinked = smoothness(method.network) is not None
         self.goal = max(AIM * rtol, KINKED_GOAL) if kinked else AIM * rtol
         self.few = MANY if kinked else FEW
         self.shortest = KINKED_SHORTEST if kinked else SHORTEST
-        self.deadline, self.progress = deadline, progress
+        self.control = control
         self.size = _running_size(problem, data)
         self.pieces: list[Piece] = []
-        self.history: list[Record] = []
-        self.rejected = 0
         self.misfit: float = 0.0  # largest |network - data| / size so far
-        self.late = False
+        self.complete = False
         self.generator = torch.Generator().manual_seed(method.seed)
         self.reached = [float(problem.t0 or 0.0)]
 
-    def run(self) -> None:
+    def run(self) -> Status | None:
+        """Fit the windows; why it ended early, if it did."""
         t0 = float(self.problem.t0 or 0.0)
         for end in self._ends(t0):
             t, levels = t0, self._initial_rows()
             h = (end - t0) if self.method.windows == "auto" else (end - t0) / int(self.method.windows)
-            while abs(end - t) > 1e-12 * abs(end - t0) and not self.late:
+            while abs(end - t) > 1e-12 * abs(end - t0):
                 if abs(t + h - end) < 0.3 * abs(h) or abs(h) > abs(end - t):
                     h = end - t
-                t, levels, h = self._window(t, h, levels)
+                window = self._window(t, h, levels)
+                stopped = self.control.stopped()
+                if window is None:
+                    return stopped
+                t, levels, h = window
                 self.reached.append(t)
-                report = Report(fraction=abs(t - t0) / abs(end - t0), windows=len(self.pieces), record=self.history[-1])
-                if self.progress is not None and self.progress(report) is True:
-                    raise KeyboardInterrupt
+                if stopped is not None:
+                    self.complete = abs(end - t) <= 1e-12 * abs(end - t0) and end == self._ends(t0)[-1]
+                    return stopped
+                self.control.accepted(abs(t - t0) / abs(end - t0))
+        self.complete = True
+        return None
 
     def _ends(self, t0: float) -> list[float]:
         """The data's ends; the initial values must lie between or at them."""
@@ -259,36 +289,44 @@ class _March:
 
     def _window(
         self, t: float, h: float, values: tuple[tuple[float, ...], ...]
-    ) -> tuple[float, tuple[tuple[float, ...], ...], float]:
-        """Fit one window, halved as often as it takes; where it ends, its values there, and the next length."""
+    ) -> tuple[float, tuple[tuple[float, ...], ...], float] | None:
+        """Fit one window, halved as often as it takes; where it ends, its values there, and the next length.
+
+        None where it was stopped far from its goal and there are others: they are what is kept.
+        """
+        stopped = False
         for attempt in range(TRIES + 1):
             samples = self._samples(t, h)
             few = self.few
-            piece, misfit, iterations = self._fit(t, h, values, samples, few)
+            piece, misfit, fit = self._fit(t, h, values, samples, few)
             while (
-                self.method.optimizer.paired
+                self.control.stopped() is None
+                and self.method.optimizer.paired
                 and few < MANY
                 and few < samples.size
                 and misfit > self.goal
-                and self.history[-1].loss < (0.3 * misfit) ** 2
+                and (not fit.history or fit.history[-1].loss < (0.3 * misfit) ** 2)
             ):
                 few *= 2  # better at its own samples than between them
-                piece, misfit, iterations = self._fit(t, h, values, samples, few)
+                piece, misfit, fit = self._fit(t, h, values, samples, few)
             last = (
                 attempt == TRIES
                 or samples.size < 2 * self.shortest
                 or self.method.windows != "auto"
                 or not self.method.optimizer.paired
             )
-            self.late = time.perf_counter() > self.deadline
-            if misfit <= self.goal or last or self.late:
+            stopped = self.control.stopped() is not None
+            if misfit <= self.goal or last or stopped:
                 break
-            self.rejected += 1
+            self.control.rejected += 1
             h *= 0.5
+        if stopped and misfit > self.goal and self.method.windows == "auto" and self.pieces:  # pyright: ignore[reportPossiblyUnboundVariable]
+            return None
+        self.control.kept.append(fit.history)  # pyright: ignore[reportPossiblyUnboundVariable]
         self.pieces.append(piece)  # pyright: ignore[reportPossiblyUnboundVariable]
         self.misfit = max(self.misfit, misfit)  # pyright: ignore[reportPossiblyUnboundVariable]
         end = piece.levels(np.array([t + h]), 0)[0][:, 0]  # pyright: ignore[reportPossiblyUnboundVariable]
-        easy = iterations <= 12 and self.method.windows == "auto"  # pyright: ignore[reportPossiblyUnboundVariable]
+        easy = fit.iterations <= 12 and self.method.windows == "auto"  # pyright: ignore[reportPossiblyUnboundVariable]
         return t + h, tuple((float(value),) for value in end), h * (1.5 if easy else 1.0)
 
     def _samples(self, t: float, h: float) -> Indices:
@@ -298,7 +336,7 @@ class _March:
 
     def _fit(
         self, t: float, h: float, values: tuple[tuple[float, ...], ...], samples: Indices, few: int
-    ) -> tuple[Piece, float, int]:
+    ) -> tuple[Piece, float, Fit]:
         method, data = self.method, self.data
         training, check = _split(samples, method, few)
         Y = data.y[:, samples] if samples.size else data.y[:, :1]
@@ -308,21 +346,42 @@ class _March:
         scale = torch.tensor(np.maximum(moved, 1e-3 * size))
         trial = InitialTrial(start=t, length=h, values=values, scale=scale)
         piece = Piece(trial, ())
-        x = scaled_time(trial, torch.tensor(data.t[training]))
-        objective = DataObjective(
-            piece=piece, network=self.network, scale=scale, size=torch.tensor(self.size[:, training].T.copy()), x=x,
-            y=torch.tensor(data.y[:, training].T.copy()),
-            dy=torch.tensor(data.dy[:, training].T * (h / 2)) if method.slopes and data.dy is not None else None,
-        )  # fmt: skip
+        objective = self._objective(piece, training)
+        minimise = method.optimizer.minimise
+        if isinstance(method.optimizer, TorchOptimiser) and check.size and check is not training:
+            held = self._objective(piece, check[:: max(1, check.size // CHECKED)])
+            minimise = partial(method.optimizer.minimise, validation=lambda w: _mean_square(held.residual(w)))
         w = self.network.start(self.generator, paired=method.optimizer.paired)
-        late: Callable[[Record], bool] = lambda _: time.perf_counter() > self.deadline  # noqa: E731
+        batched = method.batch is not None
         target = _Batches(objective, method.batch, self.generator) if method.batch is not None else objective
-        fit = method.optimizer.minimise(target, w, goal=0.5 * self.goal, watch=late)
-        self.history.extend(fit.history)
+        fit = self.control.train(
+            minimise,
+            target,
+            w,
+            goal=0.5 * self.goal,
+            place=(t, h, training.size, *(value for row in values for value in row)),
+            trained=lambda w: Piece(trial, (Stage(self.network, w, scale),)),
+            generators=[self.generator] if batched else (),
+        )
         piece = Piece(trial, (Stage(self.network, fit.w, scale),))
         checked = np.union1d(training, check)[:: max(1, (training.size + check.size) // CHECKED)]
         misfit = np.abs(piece.levels(data.t[checked], 0)[0] - data.y[:, checked]) / self.size[:, checked]
-        return piece, float(np.nan_to_num(misfit, nan=np.inf).max(initial=0.0)), fit.iterations
+        return piece, float(np.nan_to_num(misfit, nan=np.inf).max(initial=0.0)), fit
+
+    def _objective(self, piece: Piece, samples: Indices) -> DataObjective:
+        """The misfit of a window at some of its samples."""
+        data, trial = self.data, piece.trial
+        return DataObjective(
+            piece=piece, network=self.network, scale=trial.scale, size=torch.tensor(self.size[:, samples].T.copy()),
+            x=scaled_time(trial, torch.tensor(data.t[samples])), y=torch.tensor(data.y[:, samples].T.copy()),
+            dy=torch.tensor(data.dy[:, samples].T * (trial.length / 2))
+            if self.method.slopes and data.dy is not None
+            else None,
+        )  # fmt: skip
+
+
+def _mean_square(r: Tensor) -> float:
+    return float((r * r).mean())
 
 
 def _running_size(problem: IVP, data: Trajectory) -> Array:

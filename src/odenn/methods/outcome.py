@@ -29,7 +29,8 @@ class Report:
 
 
 Progress = Callable[[Report], object]
-"""Called now and then; returning True stops the run, which keeps what it has."""
+"""Called now and then, by methods that train after every iteration; returning True stops the run, which keeps what it
+has."""
 
 
 class Method(Protocol):
@@ -105,9 +106,22 @@ class Stats:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Training:
-    """The record of a training run and what it means."""
+    """The record of a training run and what it means.
+
+    Examples
+    --------
+    The loss over all iterations, with the borders between windows:
+
+    >>> import odenn
+    >>> problem = odenn.parse("y' = -y; y(0) = 1", span=(0, 5))
+    >>> history = odenn.solve(problem, method=odenn.Residual(windows=2), rtol=1e-4).training.history
+    >>> losses = [record.loss for record in history]  # for plt.semilogy
+    >>> [k for k in range(1, len(history)) if history[k].window != history[k - 1].window]  # for plt.axvline
+    [...]
+    """
 
     history: tuple[Record, ...] = field(repr=False)
+    """Every iteration, of all windows and networks in their order, those that were rejected included."""
     diagnoses: tuple[Diagnosis, ...]
     data_error: float | None = None
     """Relative error of the data that were fitted, where it is known."""

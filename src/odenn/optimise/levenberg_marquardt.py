@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from odenn.optimise.objective import Fit, Objective, Record, Watch
+from odenn.optimise.objective import Fit, Objective, Record, Snapshot, Watch
 from odenn.optimise.objective import peaks as largest
 
 REFUSALS = 12  # dampings that are tried in one step
@@ -111,21 +112,32 @@ class LevenbergMarquardt:
             damping = max(8 * damping, 1e-24)
         return replace(state, stop="no descent")
 
-    def minimise(self, objective: Objective, w: Tensor, *, goal: float, watch: Watch | None = None) -> Fit:
-        """Iterate until the largest residual is at most `goal`, or nothing more is to be gained."""
+    def minimise(
+        self,
+        objective: Objective,
+        w: Tensor,
+        *,
+        goal: float,
+        watch: Watch | None = None,
+        resume: Snapshot | None = None,
+    ) -> Fit:
+        """Iterate until the largest residual is at most `goal`, or nothing more is to be gained.
+
+        With `resume` it goes on from a snapshot; the history then begins there.
+        """
         with torch.no_grad():
-            state = self.init(objective, w)
-            peaks = [_peak(state.r)]
+            state, best, peaks = self._begin(objective, w) if resume is None else self._resumed(objective, resume)
             history: list[Record] = []
-            best = state
             while not state.stop:
                 state = self._checked(state, peaks, goal)
                 if state.stop:
                     break
-                state = self.step(objective, state)
+                before, state = state, self.step(objective, state)
+                if state.iteration == before.iteration:
+                    break  # no step was taken
                 peaks.append(_peak(state.r))
                 if peaks[-1] <= min(peaks):
-                    best = state
+                    best = state.w
                 record = Record(
                     iteration=state.iteration,
                     loss=state.loss,
@@ -134,9 +146,21 @@ class LevenbergMarquardt:
                     residuals=largest(state.r, objective.blocks),
                 )
                 history.append(record)
-                if watch is not None and watch(record):
+                if watch is not None and watch(record, state.w, partial(_snapshot, state, best, peaks)):
                     state = replace(state, stop="stopped")
-        return Fit(w=best.w, largest=_peak(best.r), iterations=state.iteration, stop=state.stop, history=tuple(history))
+        return Fit(w=best, largest=min(peaks), iterations=state.iteration, stop=state.stop, history=tuple(history))
+
+    def _begin(self, objective: Objective, w: Tensor) -> tuple[State, Tensor, list[float]]:
+        """State, best weights and largest residual of every iteration."""
+        state = self.init(objective, w)
+        return state, w, [_peak(state.r)]
+
+    def _resumed(self, objective: Objective, snapshot: Snapshot) -> tuple[State, Tensor, list[float]]:
+        r, J = objective.linearise(snapshot["w"])
+        state = State(
+            snapshot["w"], r, J, snapshot["damping"], snapshot["iteration"], snapshot["moved"], snapshot["stop"]
+        )
+        return state, snapshot["best"], list(snapshot["peaks"])
 
     def _checked(self, state: State, peaks: list[float], goal: float) -> State:
         if not math.isfinite(peaks[-1]):
@@ -148,6 +172,19 @@ class LevenbergMarquardt:
         if len(peaks) > self.patience and min(peaks[-self.patience :]) > self.progress * min(peaks[: -self.patience]):
             return replace(state, stop="plateau")
         return state
+
+
+def _snapshot(state: State, best: Tensor, peaks: list[float]) -> Snapshot:
+    """Residuals and Jacobian are left out: they follow from the weights."""
+    return {
+        "w": state.w,
+        "best": best,
+        "peaks": list(peaks),
+        "damping": state.damping,
+        "iteration": state.iteration,
+        "moved": state.moved,
+        "stop": state.stop,
+    }
 
 
 def _factors(J: Tensor) -> tuple[Tensor, Tensor, Tensor]:

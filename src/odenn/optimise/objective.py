@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -43,11 +43,14 @@ class FunctionObjective:
 class Record:
     """One iteration."""
 
-    iteration: int
+    iteration: int  # from 1 in every network that is trained
     loss: float  # mean square of the residuals
     gradient: float  # norm of the loss's gradient
     control: float  # damping, or learning rate
     residuals: tuple[float, ...] = ()  # largest of each component
+    validation: float | None = None  # loss on samples that are kept out of training, where it was evaluated
+    window: int = 0  # in training, counted from 0; a window that is tried again keeps its number
+    error: float | None = None  # true, relative, over the window in training, where a reference was given
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,5 +69,9 @@ def peaks(r: Tensor, blocks: int) -> tuple[float, ...]:
     return tuple(r.detach().abs().reshape(blocks, -1).amax(1).tolist())
 
 
-Watch = Callable[[Record], bool]
-"""Shown every iteration; True ends the run, which keeps the best weights so far."""
+Snapshot = Mapping[str, Any]
+"""Where an optimiser stands: numbers, texts and tensors, in lists and dictionaries. From it it goes on bit by bit."""
+
+Watch = Callable[[Record, Tensor, Callable[[], Snapshot]], bool]
+"""Shown every iteration, the weights that it speaks of, and what takes a snapshot of where the optimiser stands after
+it; True ends the run, which keeps the best weights so far."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,30 +40,38 @@ def restore_training(content: Content, arrays: Arrays) -> Training:
     )
 
 
-def store_history(history: tuple[Record, ...], arrays: dict[str, NDArray[Any]]) -> None:
-    """Put m iterations into `arrays`: (m,) numbers, (m, 3) losses, gradients and controls, and their residuals."""
-    arrays["history.iteration"] = np.array([record.iteration for record in history], dtype=np.int64)
-    course = [(record.loss, record.gradient, record.control) for record in history]
-    arrays["history.course"] = np.array(course, dtype=np.float64).reshape(-1, 3)
-    arrays["history.components"] = np.array([len(record.residuals) for record in history], dtype=np.int64)
-    arrays["history.residuals"] = np.array([r for record in history for r in record.residuals], dtype=np.float64)
+def store_history(history: tuple[Record, ...], arrays: dict[str, NDArray[Any]], name: str = "history") -> None:
+    """Put m iterations into `arrays`: (m, 2) whole numbers, (m, 5) figures, NaN where there is none, and residuals."""
+    numbers = [(record.iteration, record.window) for record in history]
+    arrays[f"{name}.numbers"] = np.array(numbers, dtype=np.int64).reshape(-1, 2)
+    course = [(record.loss, record.gradient, record.control, record.validation, record.error) for record in history]
+    arrays[f"{name}.course"] = np.array(course, dtype=np.float64).reshape(-1, 5)
+    arrays[f"{name}.components"] = np.array([len(record.residuals) for record in history], dtype=np.int64)
+    arrays[f"{name}.residuals"] = np.array([r for record in history for r in record.residuals], dtype=np.float64)
 
 
-def restore_history(arrays: Arrays) -> tuple[Record, ...]:
+def restore_history(arrays: Arrays, name: str = "history") -> tuple[Record, ...]:
     """The iterations that `store_history` stored."""
-    iteration = take_array(arrays, "history.iteration", (None,), np.int64)
-    course = take_array(arrays, "history.course", (iteration.size, 3)).tolist()
-    components = take_array(arrays, "history.components", (iteration.size,), np.int64)
-    residuals = take_array(arrays, "history.residuals", (None,)).tolist()
+    numbers = take_array(arrays, f"{name}.numbers", (None, 2), np.int64)
+    course = take_array(arrays, f"{name}.course", (len(numbers), 5)).tolist()
+    components = take_array(arrays, f"{name}.components", (len(numbers),), np.int64)
+    residuals = take_array(arrays, f"{name}.residuals", (None,)).tolist()
     if ((components < 0) | (components > len(residuals))).any() or components.sum() != len(residuals):
         raise damaged(f"the history has {len(residuals)} residuals, not as many as it should")
     ends = np.cumsum(components).tolist()
     return tuple(
-        Record(iteration=i, loss=loss, gradient=gradient, control=control, residuals=tuple(residuals[end - size : end]))
-        for i, (loss, gradient, control), size, end in zip(
-            iteration.tolist(), course, components.tolist(), ends, strict=True
+        Record(
+            iteration=iteration, window=window, loss=loss, gradient=gradient, control=control,
+            validation=_known(validation), error=_known(error), residuals=tuple(residuals[end - size : end]),
         )
-    )
+        for (iteration, window), (loss, gradient, control, validation, error), size, end in zip(
+            numbers.tolist(), course, components.tolist(), ends, strict=True
+        )
+    )  # fmt: skip
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _diagnosis(found: Any) -> Diagnosis:

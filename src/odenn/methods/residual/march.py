@@ -8,16 +8,15 @@ that was easy lets the next be half as long again.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from odenn.methods.outcome import Progress, Report
+from odenn.methods.control import RunControl
 from odenn.methods.residual.objective import ResidualObjective, chebyshev, defect_of
 from odenn.methods.torch_rhs import TorchRhs
 from odenn.methods.trained import Piece, Stage
@@ -44,7 +43,6 @@ LEAST_SCALE = 1e-3  # of a component's size: so much the network may add to it e
 OVERFITTED = 1e6  # tolerances at fresh points; above it more points are no cure
 ROUNDS = 3  # of training with more points, where fresh points show a residual that the others do not
 FINISHED, STUCK = "finished", "stuck"
-BUDGET, INTERRUPTED = Status.BUDGET.name, Status.INTERRUPTED.name
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,6 +52,7 @@ class Plan:
     problem: IVP
     rhs: TorchRhs
     network: Trainable
+    starts: Sequence[Tensor]  # weights that the networks of every window start from, one for each stage
     optimizer: LevenbergMarquardt | TorchOptimiser
     points: int
     sampling: str
@@ -65,17 +64,7 @@ class Plan:
     rtol: float  # local
     size_floor: Tensor  # (n,) atol / rtol
     exact: bool  # shorter windows get any tolerance: Gauss-Newton steps, no kinks
-    deadline: float  # of time.perf_counter
     max_windows: int
-
-
-@dataclass(eq=False)
-class Work:
-    """Counts over all marches."""
-
-    rejected: int = 0
-    history: list[Record] = field(default_factory=list[Record])
-    starts: list[Tensor] = field(default_factory=list[Tensor])  # weights that the networks of every window start from
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +85,10 @@ class Fitted:
     piece: Piece
     excess: float  # largest residual at fresh points / tolerance
     iterations: int
-    out_of_time: bool
+    course: tuple[Record, ...]  # history of the last network
 
 
-def march(plan: Plan, work: Work, progress: Progress | None) -> Leg:
+def march(plan: Plan, control: RunControl) -> Leg:
     """Fit windows from t0 to `plan.end`."""
     problem = plan.problem
     t, z = float(problem.t0 or 0.0), problem.initial.copy()
@@ -111,50 +100,52 @@ def march(plan: Plan, work: Work, progress: Progress | None) -> Leg:
     pieces: list[Piece] = []
     tries = 0
     reason = FINISHED
-    try:
-        while abs(plan.end - t) > 1e-12 * span:
-            if len(pieces) >= plan.max_windows or time.perf_counter() > plan.deadline:
-                reason = BUDGET
+    while abs(plan.end - t) > 1e-12 * span:
+        stop = control.stopped()
+        if stop is not None or len(pieces) >= plan.max_windows:
+            reason = (stop or Status.BUDGET).name
+            break
+        length = plan.edges[len(pieces)] - t if plan.edges is not None else sign * _fitting(h, abs(plan.end - t))
+        warm = pieces[-1].stages[0].w if pieces and not plan.optimizer.paired else None
+        fitted = fit_window(plan, t, z, length, peak, warm, control)
+        stop = control.stopped()
+        # First-order optimisers and kinked networks do not reach a tolerance by shorter windows alone: after two
+        # tries what was found is kept, and the certificate says what it is worth. So it is where training was
+        # stopped and there is nothing else.
+        forced = plan.edges is not None or (not plan.exact and tries >= 2) or (stop is not None and not pieces)
+        if not fitted.excess <= 1.0 and not forced:
+            if stop is not None:
+                reason = stop.name
                 break
-            length = plan.edges[len(pieces)] - t if plan.edges is not None else sign * _fitting(h, abs(plan.end - t))
-            warm = pieces[-1].stages[0].w if pieces and not plan.optimizer.paired else None
-            fitted = fit_window(plan, t, z, length, peak, warm, work)
-            if fitted.out_of_time:
-                reason = BUDGET
-                break
-            # First-order optimisers and kinked networks do not reach a tolerance by shorter windows alone: after two
-            # tries what was found is kept, and the certificate says what it is worth.
-            forced = plan.edges is not None or (not plan.exact and tries >= 2)
-            if not fitted.excess <= 1.0 and not forced:
-                work.rejected += 1
-                tries += 1
-                h = abs(length) * SHORTER
-                if h < smallest:
-                    reason = STUCK
-                    break
-                continue
-            new = _end_state(problem, fitted.piece)
-            if not np.isfinite(new).all():
+            control.rejected += 1
+            tries += 1
+            h = abs(length) * SHORTER
+            if h < smallest:
                 reason = STUCK
+                control.kept.append(fitted.course)
                 break
-            pieces.append(fitted.piece)
-            x = chebyshev(16)
-            peak = torch.maximum(peak, fitted.piece.series(x, 1)[0].abs().amax(0))
-            z, t = new, t + length if abs(plan.end - t - length) > 1e-12 * span else plan.end
-            h = abs(length) * (LONGER if fitted.iterations <= EASY and tries == 0 else _pace(fitted.iterations))
-            tries = 0
-            report = Report(
-                fraction=1 - abs(plan.end - t) / span, windows=len(pieces), record=(work.history or [None])[-1]
-            )
-            if progress is not None and progress(report) is True:
-                reason = INTERRUPTED
-                break
-    except KeyboardInterrupt:
-        reason = INTERRUPTED
+            continue
+        new = _end_state(problem, fitted.piece)
+        if not np.isfinite(new).all():
+            reason = STUCK if stop is None else stop.name
+            break
+        control.kept.append(fitted.course)
+        pieces.append(fitted.piece)
+        x = chebyshev(16)
+        peak = torch.maximum(peak, fitted.piece.series(x, 1)[0].abs().amax(0))
+        z, t = new, t + length if abs(plan.end - t - length) > 1e-12 * span else plan.end
+        h = abs(length) * (LONGER if fitted.iterations <= EASY and tries == 0 else _pace(fitted.iterations))
+        tries = 0
+        if stop is not None:
+            reason = stop.name
+            break
+        control.accepted(1 - abs(plan.end - t) / span)
     return Leg(reason, tuple(pieces), t, z, h)
 
 
-def fit_window(plan: Plan, t: float, z: Array, length: float, peak: Tensor, warm: Tensor | None, work: Work) -> Fitted:
+def fit_window(
+    plan: Plan, t: float, z: Array, length: float, peak: Tensor, warm: Tensor | None, control: RunControl
+) -> Fitted:
     """Train the networks of the window from t over `length`, starting in the states z (N,)."""
     orders = plan.problem.orders
     scale, size = _scales(plan, t, z, length, peak)
@@ -162,61 +153,68 @@ def fit_window(plan: Plan, t: float, z: Array, length: float, peak: Tensor, warm
     weight = torch.tensor([abs(length) ** k for k in orders], dtype=torch.float64) / (size + plan.size_floor)
     piece = Piece(trial, ())
     generator = torch.Generator().manual_seed(plan.seed)
-    starts = work.starts = work.starts or _starts(plan)
     excess, iterations, goal = math.inf, 0, plan.rtol
+    course: tuple[Record, ...] = ()
+    before = math.inf, piece  # what the stages so far leave, in tolerances, and the solution with them
     for stage in range(plan.stages):
         goal = plan.rtol * (1.0 if stage == plan.stages - 1 else FIRST_STAGE)
-        w = warm if warm is not None and stage == 0 else starts[stage]
+        w = warm if warm is not None and stage == 0 else plan.starts[stage]
         x = _sample(plan.sampling, plan.points * (stage + 1), generator)
         best: tuple[float, Piece, Tensor] | None = None
         for _ in range(ROUNDS):
             objective = ResidualObjective(plan.rhs, orders, piece, plan.network, scale, weight, x)
-            fit = _run(plan, objective, w, AIM * goal, work)
+            fit = _run(plan, objective, w, AIM * goal, (t, length, stage, x.numel(), *z), control)
+            course = fit.history
             trained = Piece(trial, (*piece.stages, Stage(plan.network, fit.w, scale)))
             fresh = chebyshev(2 * x.numel() + 1)
             r = weight[:, None] * defect_of(trained, plan.rhs, orders, fresh)
             excess, iterations = _local_error(r) / goal, max(iterations, fit.iterations)
             if best is None or excess < best[0]:
                 best = excess, trained, r.abs().amax(1)
-            if not (fit.largest <= AIM * goal and 1.0 < excess < OVERFITTED):
+            enough = not (fit.largest <= AIM * goal and 1.0 < excess < OVERFITTED)
+            if enough or control.stopped() is not None:
                 break
             w, x = (w if plan.optimizer.paired else fit.w), _denser(plan.sampling, x, fresh, r, generator)
         assert best is not None
         excess, piece, left = best
-        late = time.perf_counter() > plan.deadline
-        if late or (plan.edges is None and not excess <= 10.0):
+        stopped = control.stopped() is not None
+        if stopped and excess * goal > before[0] * plan.rtol:  # a network that was hardly begun does not help
+            excess, piece = before[0] * plan.rtol / goal, before[1]
+        if stopped or (plan.edges is None and not excess <= 10.0):
             break
+        before = excess * goal / plan.rtol, piece
         # The next network learns what is left. That swings fast, which takes large weights; at a scale well above what
         # is left they hardly have to move (see `PAIRED_SCALE`), and rounding does not matter at so small a scale.
         scale = (ROOM * left).clamp(min=1e-14) * (size + plan.size_floor)
-    excess *= goal / plan.rtol
-    late = time.perf_counter() > plan.deadline
-    return Fitted(piece, excess, iterations, out_of_time=late and excess > 1.0)
+    return Fitted(piece, excess * goal / plan.rtol, iterations, course)
 
 
-def _starts(plan: Plan) -> list[Tensor]:
+def starts(network: Trainable, *, paired: bool, stages: int, seed: int) -> list[Tensor]:
     """Weights to begin with, of each stage; time is scaled, so they serve all windows."""
-    generator = torch.Generator().manual_seed(plan.seed)
-    if not (plan.optimizer.paired and isinstance(plan.network, MLPWeights)):
-        return [
-            plan.network.start(generator, paired=plan.optimizer.paired, frequency=FASTER**stage)
-            for stage in range(plan.stages)
-        ]
+    generator = torch.Generator().manual_seed(seed)
+    if not (paired and isinstance(network, MLPWeights)):
+        return [network.start(generator, paired=paired, frequency=FASTER**stage) for stage in range(stages)]
     # A stage has to follow what swings about once for every point that the stage before was trained on.
     return [
-        flexible_start(plan.network, generator, DEGREE * max(2 * stage, 1), frequency=FASTER**stage)
-        for stage in range(plan.stages)
+        flexible_start(network, generator, DEGREE * max(2 * stage, 1), frequency=FASTER**stage)
+        for stage in range(stages)
     ]
 
 
-def _run(plan: Plan, objective: ResidualObjective, w: Tensor, goal: float, work: Work) -> Fit:
-    late: Callable[[Record], bool] = lambda _: time.perf_counter() > plan.deadline  # noqa: E731
+def _run(
+    plan: Plan, objective: ResidualObjective, w: Tensor, goal: float, place: tuple[float, ...], control: RunControl
+) -> Fit:
+    def trained(w: Tensor) -> Piece:
+        return Piece(objective.piece.trial, (*objective.piece.stages, Stage(plan.network, w, objective.scale)))
+
     if plan.sampling == "random" and isinstance(plan.optimizer, TorchOptimiser):
-        fit = plan.optimizer.minimise(_Resampled(objective, plan.seed), w, goal=goal, watch=late)
+        target = _Resampled(objective, plan.seed)
+        generators = [target.generator]
     else:
-        fit = plan.optimizer.minimise(objective, w, goal=goal, watch=late)
-    work.history.extend(fit.history)
-    return fit
+        target, generators = objective, ()
+    return control.train(
+        plan.optimizer.minimise, target, w, goal=goal, place=place, trained=trained, generators=generators
+    )
 
 
 class _Resampled:

@@ -6,21 +6,24 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from odenn.certificate import certify
+from odenn.certificate import Certificate
+from odenn.methods.checkpoint import Checkpoint, Journal, describe
 from odenn.methods.conclusion import MET, Run, conclude
+from odenn.methods.control import Curve, RunControl
 from odenn.methods.outcome import Outcome, Progress
-from odenn.methods.residual.march import AIM, FINISHED, STUCK, Leg, Plan, Work, march
+from odenn.methods.residual.march import AIM, FINISHED, STUCK, Leg, Plan, march, starts
 from odenn.methods.torch_rhs import TorchRhs, torch_rhs
 from odenn.methods.trained import TrainedNetworks
 from odenn.monitor import Evidence
 from odenn.networks.mlp import MLP, Trainable, smoothness, trainable
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
+from odenn.optimise.objective import Record
 from odenn.optimise.torch_optimiser import TorchOptimiser
 from odenn.problem import IVP
 from odenn.status import Status
@@ -61,8 +64,14 @@ class Residual:
         How the trial solution leaves the initial values: "power" or "exponential" (see `odenn.trial`).
     seed
         Of the generator that draws weights and random points.
-    max_windows, max_seconds
-        Budget.
+    max_windows
+        Budget. What it leaves of the span is not solved.
+    max_seconds
+        Budget, for the training and the error estimate together. Of windows that are given the best network so far is
+        kept, as it is of the first window in any case.
+    reference
+        The solution t (k,) -> (n, k), where it is known, such as another `Solution`: the history then has the true
+        error of every iteration, relative, over the window in training, at the price of one evaluation.
 
     References
     ----------
@@ -85,6 +94,7 @@ class Residual:
     seed: int = 0
     max_windows: int = 10_000
     max_seconds: float | None = None
+    reference: Curve | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, MLP | torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -108,56 +118,100 @@ class Residual:
             raise ValueError(f"`windows` must be 1 or more, got {self.windows!r}")
         if not (isinstance(self.max_windows, int) and self.max_windows >= 1):
             raise ValueError(f"`max_windows` must be a positive whole number, got {self.max_windows!r}")
+        if self.reference is not None and not callable(self.reference):
+            raise TypeError(f"`reference` must be a function of time, such as a Solution, got {self.reference!r}")
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ValueError(f"`max_seconds` must be positive or None, got {self.max_seconds!r}")
 
-    def run(self, problem: IVP, *, rtol: float, atol: Array | None, progress: Progress | None = None) -> Outcome:
+    def run(
+        self,
+        problem: IVP,
+        *,
+        rtol: float,
+        atol: Array | None,
+        progress: Progress | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Outcome:
         """Solve `problem` to |error_i(t)| <= atol_i + rtol max_{s <= t} |y_i(s)|; atol (n,), None for the default."""
         clock = time.perf_counter()
         network, rhs = trainable(self.network, problem.n), torch_rhs(problem)
         check_smoothness(self, network, max(problem.orders))
         if atol is None:
             atol = problem.default_atol(rtol)
-        deadline = math.inf if self.max_seconds is None else clock + self.max_seconds
-        kinked = smoothness(self.network) is not None
-        exact = self.optimizer.paired and not kinked
-        points = max(self.points, KINKED_POINTS) if kinked else self.points
-        work, fraction, attempts = Work(), LOCAL, 0
-        while True:
-            attempts += 1
-            local = max(fraction * rtol, FINEST)
-            legs: list[Leg] = []
-            for end in problem.ends:
-                plan = Plan(
-                    problem=problem, rhs=rhs, network=network, optimizer=self.optimizer, points=points,
-                    sampling=self.sampling, stages=self.stages, decay=self.decay, seed=self.seed, end=end,
-                    edges=self._edges(problem, end), rtol=local, size_floor=torch.tensor(atol / rtol), exact=exact,
-                    deadline=deadline, max_windows=self.max_windows,
-                )  # fmt: skip
-                legs.append(march(plan, work, progress))
-            trained = TrainedNetworks.of((piece for leg in legs for piece in leg.pieces), problem.n)
-            certificate = certify(problem, trained, rtol=rtol, atol=atol)
-            final = any(leg.reason != FINISHED for leg in legs) or self.windows != "auto" or not exact
-            # Far from any solution a finer tolerance is not what is missing.
-            if (
-                certificate.worst <= MET
-                or not certificate.worst < 1e12
-                or final
-                or attempts == ATTEMPTS
-                or local == FINEST
-            ):
-                break
-            fraction *= max(0.15 / certificate.worst, 1e-4)
-        run = Run(
-            trained=trained,
-            reached=[float(problem.t0 or 0.0), *(leg.t for leg in legs)],
-            ended=_ended(problem, legs),
-            history=work.history,
-            rejected=work.rejected,
-            attempts=attempts,
-            clock=clock,
+        journal = None
+        if checkpoint is not None:
+            journal = Journal.open(checkpoint, describe(problem, self, rtol=rtol, atol=atol))
+        control = RunControl(
+            clock=clock, max_seconds=self.max_seconds, progress=progress, reference=self.reference, journal=journal
         )
-        return conclude(problem, run, certificate, atol=atol, evidence=_evidence(self, problem, rhs, local))
+        with control:
+            plan = Plan(
+                problem=problem, rhs=rhs, network=network, optimizer=self.optimizer, sampling=self.sampling,
+                points=self.points if smoothness(self.network) is None else max(self.points, KINKED_POINTS),
+                stages=self.stages, decay=self.decay, seed=self.seed, max_windows=self.max_windows,
+                starts=starts(network, paired=self.optimizer.paired, stages=self.stages, seed=self.seed),
+                exact=self.optimizer.paired and smoothness(self.network) is None,  # Gauss-Newton steps, no kinks
+                size_floor=torch.tensor(atol / rtol), rtol=rtol, end=problem.ends[0], edges=None,
+            )  # fmt: skip
+            found, ended, attempts = self._attempts(plan, rtol, atol, control)
+            run = Run(
+                trained=found.trained,
+                reached=[float(problem.t0 or 0.0), *(leg.t for leg in found.legs)],
+                ended=ended,
+                history=control.history,
+                kept=found.kept,
+                complete=all(leg.t == end for leg, end in zip(found.legs, problem.ends, strict=True)),
+                rejected=control.rejected,
+                attempts=attempts,
+                clock=clock,
+            )
+            evidence = _evidence(self, problem, rhs, found.local)
+            outcome = conclude(problem, run, found.judged(problem, rtol, atol, control), atol=atol, evidence=evidence)
+            control.finish(outcome.status)
+        return outcome
+
+    def _attempts(
+        self, plan: Plan, rtol: float, atol: Array, control: RunControl
+    ) -> tuple[_Attempt, tuple[Status, str] | None, int]:
+        """Solve with a finer local tolerance until the certificate is content; the best attempt, why and where it
+        ended early, and how many there were."""
+        problem, fraction, attempt = plan.problem, LOCAL, 0
+        best: _Attempt | None = None
+        while True:
+            attempt += 1
+            local = max(fraction * rtol, FINEST)
+            found = self._attempt(replace(plan, rtol=local), control)
+            ended = _ended(problem, found.legs)
+            if ended is not None:
+                if best is None:
+                    found.judged(problem, rtol, atol, control)
+                    return found, ended, attempt
+                # The attempt before went all the way.
+                status = ended[0]
+                cut = status in (Status.BUDGET, Status.INTERRUPTED)
+                return best, (status, "no finer attempt was finished") if cut else None, attempt
+            known = control.worst(attempt)
+            worst = found.judged(problem, rtol, atol, control).worst if known is None else known
+            certificate = found.certificate
+            if certificate is not None and certificate.stopped:
+                why = control.why_uncertified(), "the error estimate was not finished"
+                return best or found, why, attempt
+            if best is None or worst < best.worst:
+                found.worst, best = worst, found
+            # Far from any solution a finer tolerance is not what is missing.
+            final = self.windows != "auto" or not plan.exact
+            if worst <= MET or not worst < 1e12 or final or attempt == ATTEMPTS or local == FINEST:
+                return best, None, attempt
+            control.note_worst(attempt, worst)
+            fraction *= max(0.15 / worst, 1e-4)
+
+    def _attempt(self, plan: Plan, control: RunControl) -> _Attempt:
+        """March to both ends of the span."""
+        problem = plan.problem
+        control.begin_attempt()
+        legs = [march(replace(plan, end=end, edges=self._edges(problem, end)), control) for end in problem.ends]
+        trained = TrainedNetworks.of((piece for leg in legs for piece in leg.pieces), problem.n)
+        return _Attempt(local=plan.rtol, legs=legs, trained=trained, kept=tuple(control.kept))
 
     def _edges(self, problem: IVP, end: float) -> tuple[float, ...] | None:
         """Far ends of the given windows on the way from t0 to `end`."""
@@ -172,6 +226,24 @@ class Residual:
         if any(not min(span) <= time <= max(span) for time in times) or len(set(times)) != len(times):
             raise ValueError(f"`windows` must be different times within the span {span}, got {list(self.windows)!r}")
         return (*sorted(inside, reverse=end < t0), end)
+
+
+@dataclass(kw_only=True, eq=False)
+class _Attempt:
+    """Networks for the whole span, trained to one local tolerance."""
+
+    local: float
+    legs: list[Leg]
+    trained: TrainedNetworks
+    kept: tuple[tuple[Record, ...], ...]
+    worst: float = math.inf  # estimate / tolerance
+    certificate: Certificate | None = None
+
+    def judged(self, problem: IVP, rtol: float, atol: Array, control: RunControl) -> Certificate:
+        """The certificate, made when it is first asked for."""
+        if self.certificate is None:
+            self.certificate = control.certify(problem, self.trained, rtol=rtol, atol=atol)
+        return self.certificate
 
 
 def check_smoothness(method: Residual, network: Trainable, order: int) -> None:
