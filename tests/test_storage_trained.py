@@ -163,7 +163,7 @@ class TestUntrusted:
         [
             *(f"windows.{part}" for part in ("length", "orders", "values", "size", "stages", "weights", "scale")),
             *(f"training.{part}" for part in ("data_error", "fit_error")),
-            *(f"history.{part}" for part in ("iteration", "course", "components", "residuals")),
+            *(f"history.{part}" for part in ("numbers", "course", "components", "residuals")),
         ],
     )
     def test_shapes_and_types(self, solution: Solution, tmp_path: Path, name: str) -> None:
