@@ -89,7 +89,7 @@ def test_options_reach_the_solver(odenn_cli: Call, monkeypatch: pytest.MonkeyPat
         "--compile",
     )  # fmt: skip
     method = seen.pop("method")
-    assert seen == {"rtol": 1e-4, "atol": 1e-7, "compile": True, "progress": None}
+    assert seen == {"rtol": 1e-4, "atol": 1e-7, "compile": True, "progress": None, "checkpoint": None}
     assert method == odenn.Collocation(max_seconds=5.0)
 
 

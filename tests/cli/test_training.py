@@ -125,6 +125,9 @@ def test_defaults_in_the_help_are_those_of_the_library(odenn_cli: Call) -> None:
         (("--stages", "2"), "--stages goes with --method residual, not with collocation (the default)"),
         (("--training-points", "9"), "--training-points goes with --method residual"),
         (("--data", "reference"), "--data goes with --method data-fit"),
+        (("--checkpoint", "a.ckpt"), "--checkpoint goes with --method residual or data-fit, not with collocation"),
+        (("--method", "residual", "--checkpoint", "missing/a.ckpt"), "does not exist"),
+        (("--method", "residual", "--checkpoint", "a.x", "--save", "a.x"), "name the same file"),
         (("--method", "residual", "--seed", "-1"), "--seed takes a whole number"),
         (("--network", "sin", "--seed", "9" * 30), "--seed takes a whole number"),
         (("--seed", "1"), "--seed goes with networks that are drawn"),
@@ -243,6 +246,29 @@ def test_a_trained_solution_is_saved_and_shown(odenn_cli: Call) -> None:
     assert lines["why"].startswith("the data are further")
     assert "--data rk4:STEP" in lines["remedy"]
     assert json.loads(odenn_cli("show", "s.odenn", "--points", "3", "--json").stdout) == solved
+
+
+def test_a_stopped_training_goes_on(odenn_cli: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same command, from its checkpoint, to the same solution; the file goes when it is done."""
+    call = ("solve", *DECAY, *SMALL, "--method", "residual", "--windows", "4", "--checkpoint", "run.ckpt")
+    plain = odenn.solve
+
+    def stopped(problem: odenn.IVP, **options: object) -> odenn.Solution:
+        return plain(problem, **{**options, "progress": lambda report: report.windows == 2})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(odenn, "solve", stopped)
+    result = odenn_cli(*call)
+    assert result.exit_code == 1
+    assert "To go on, give the same command again: run.ckpt holds" in result.stdout
+    other = odenn_cli(*call[:-4], "--windows", "3", *call[-2:])
+    assert other.exit_code == 2
+    assert "belongs to another run" in other.stderr
+    monkeypatch.setattr(odenn, "solve", plain)
+    resumed = json.loads(odenn_cli(*call, "--json").stdout)
+    assert not list(tmp_path.iterdir())
+    fresh = json.loads(odenn_cli(*call, "--json").stdout)
+    assert resumed["success"]
+    assert resumed["y"] == fresh["y"]
 
 
 def test_the_bar_shows_the_loss() -> None:

@@ -81,6 +81,7 @@ def solve(
     stages: options.Stages = None,
     training_points: options.TrainingPoints = None,
     data: options.Data = None,
+    checkpoint: options.Checkpoint = None,
     points: options.Points = 11,
     plot: options.Plot = None,
     save: options.Save = None,
@@ -103,10 +104,11 @@ def solve(
     choice = Choice(
         method=method, network=network, seconds=seconds, stiff=stiff, compile=compile or None, optimizer=optimizer,
         epochs=epochs, lr=lr, windows=windows, stages=stages, training_points=training_points, data=data, seed=seed,
+        checkpoint=checkpoint,
     )  # fmt: skip
     with reported():
         check_outputs(
-            {"--plot": plot, "--save": save, "--csv": csv},
+            {"--plot": plot, "--save": save, "--csv": csv, "--checkpoint": checkpoint},
             {"the equations": file_of_equations(equations), "the data": file_of(data)},
         )
         problem = stated_problem(equations, span, initial, param)
@@ -115,14 +117,17 @@ def solve(
             how = chosen_method(choice)
             with watched(problem) as progress:
                 solution = odenn.solve(
-                    problem, rtol=rtol, atol=absolute, method=how, compile=compile, progress=progress
-                )
+                    problem, rtol=rtol, atol=absolute, method=how, compile=compile, progress=progress,
+                    checkpoint=checkpoint,
+                )  # fmt: skip
         # Before anything is printed: a reader that leaves (`| head`) or a long --verify cannot keep them from the disk.
         written, failure = _write(solution, points, plot=plot, save=save, csv=csv)
         if json:
             verification = _print_json(solution, points, verify=verify)
         else:
             verification = _print(solution, points, verify=verify, table=not quiet, written=written)
+            if checkpoint is not None and checkpoint.exists():  # it is removed when a training ends by itself
+                typer.echo(f"To go on, give the same command again: {checkpoint} holds the state of the training.")
         if failure is not None:
             raise failure
         if not solution.success or _refutes(verification):

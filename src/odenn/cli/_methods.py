@@ -56,6 +56,7 @@ _GOES_WITH = {  # the others go with every method
     "epochs": TRAINING,
     "lr": TRAINING,
     "windows": TRAINING,
+    "checkpoint": TRAINING,
     "stages": (MethodName.residual,),
     "training_points": (MethodName.residual,),
     "data": (MethodName.data_fit,),
@@ -75,6 +76,7 @@ class Choice:
     epochs: int | None = None
     lr: float | None = None
     windows: str | None = None
+    checkpoint: Path | None = None
     stages: int | None = None
     training_points: int | None = None
     data: str | None = None

@@ -160,6 +160,16 @@ Data = Annotated[
     ),
 ]
 
+Checkpoint = Annotated[
+    Path | None,
+    Option(
+        metavar="FILE",
+        help="Where a training that is stopped can go on: the same command resumes it.",
+        show_default=False,
+        rich_help_panel=TRAINING,
+    ),
+]
+
 Points = Annotated[
     int,
     Option(
