@@ -17,6 +17,7 @@ from odenn.networks.tables import Array
 from odenn.problem import IVP
 
 FEWEST = 4  # samples
+FAR = 0.1  # of the time that the data cover: a gap before them in which a curve may do anything
 MOST_STEPS = 1_000_000
 
 
@@ -140,6 +141,14 @@ class Samples:
         lo, hi = sorted(problem.span or (t[0], t[-1]))
         if t[0] < lo or t[-1] > hi:
             raise ValueError(f"the data cover times from {t[0]:g} to {t[-1]:g}, outside the span from {lo:g} to {hi:g}")
+        t0 = float(problem.t0 or 0.0)
+        gap = max(float(t[0]) - t0, t0 - float(t[-1]))
+        if gap > max(FAR * float(t[-1] - t[0]), 2 * float(np.diff(t).max())):
+            verb = "begin" if t0 < t[0] else "end"
+            raise ValueError(
+                f"the data {verb} at {t[0] if t0 < t[0] else t[-1]:g}, but the initial values are given at {t0:g}, and "
+                f"nothing is known between: give samples from there, or the initial values where the data {verb}"
+            )
         return Trajectory(t=t, y=y, dy=None if self.dy is None else np.asarray(self.dy, dtype=float))
 
 
@@ -162,7 +171,7 @@ class CSV:
         if missing:
             raise ValueError(
                 f"{fspath(self.path)!r} has no column {missing[0]!r}: its header must be the time and "
-                f"{', '.join(problem.names)}, got {', '.join(header)}"
+                f"{', '.join(problem.names)}, separated by commas, got {', '.join(header)}"
             )
         columns = {
             name: self._column(rows, k, name) for k, name in enumerate(header) if k == 0 or _wanted(name, problem)

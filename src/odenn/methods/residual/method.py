@@ -274,7 +274,14 @@ def _is_flat(network: Trainable, order: int) -> bool:
     w = w + 0.1 * torch.randn(w.shape, dtype=w.dtype, generator=generator)
     x = torch.linspace(-1.0, 1.0, 33, dtype=w.dtype)
     with torch.no_grad():
-        return not bool(network.series(w, x, order)[order].any())
+        try:
+            return not bool(network.series(w, x, order)[order].any())
+        except NotImplementedError as error:  # torch differentiates SiLU forward once, not twice
+            raise ValueError(
+                f"torch cannot differentiate `network` {order} times by time ({error}): use odenn.MLP, whose "
+                "activations have all derivatives, or write the activation with plain operations, x * torch.sigmoid(x) "
+                "for SiLU"
+            ) from error
 
 
 def _evidence(method: Residual, problem: IVP, rhs: TorchRhs, local: float) -> Evidence:
