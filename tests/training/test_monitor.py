@@ -74,8 +74,9 @@ def test_outputs_badly_scaled():
 
 @pytest.mark.parametrize(("end", "badly"), [(20.0, True), (10.0, False)])
 def test_time_badly_scaled(end, badly):
-    """sin t in one window: up to 10 it misses 1e-6 by little, at 20 by a factor of thousands."""
-    assert (Trouble.TIME in found(odenn.parse(SINE, span=(0, end)), Residual(windows=1, points=64))) == badly
+    """sin t in one window: up to 10 the error is about 1e-6, at 20 thousands of times that."""
+    problem, method = odenn.parse(SINE, span=(0, end)), Residual(windows=1, points=64)
+    assert (Trouble.TIME in found(problem, method, rtol=1e-10)) == badly
 
 
 def test_time_badly_scaled_for_data():
@@ -135,7 +136,7 @@ def test_a_solution_that_comes_to_rest_is_no_collapse():
     assert Trouble.FIXED_POINT not in found(odenn.parse("y' = -5*y; y(0) = 1", span=(0, 4)), method)
 
 
-@pytest.mark.parametrize("name", ["linear-pair-2", "linear-pair-10", "harmonic", "riccati", "pendulum"])
+@pytest.mark.parametrize("name", ["linear-pair-2", "linear-pair-10", "harmonic", "pendulum"])
 @pytest.mark.parametrize("method", [Residual(), DataFit(data=Reference())], ids=["Residual", "DataFit"])
 def test_good_runs_have_no_findings(name, method):
     outcome = method.run(zoo.get(name).problem(), rtol=1e-5, atol=None)
