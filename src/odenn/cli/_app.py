@@ -12,6 +12,7 @@ import typer
 import odenn
 from odenn import Solution
 from odenn.cli import _options as options
+from odenn.cli._doctor import doctor
 from odenn.cli._failures import UsageError, reported, user_mistakes
 from odenn.cli._files import check_outputs, load_solution, whole
 from odenn.cli._methods import Choice, MethodName, chosen_method, file_of
@@ -274,3 +275,4 @@ def zoo(
 
 app.command(no_args_is_help=True)(compare)
 app.command(no_args_is_help=True)(search)
+app.command()(doctor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -112,8 +112,13 @@ def in_options(text: str) -> str:
 
 def print_contents(out: Output, solution: Solution) -> None:
     """What a solution is of, and what it is worth."""
+    print_pairs(out, _contents(solution))
+
+
+def print_pairs(out: Output, pairs: Iterable[tuple[str, str]]) -> None:
+    """Names and, indented beside them, texts; on a terminal broken to its width."""
     room = max(out.width - INDENT, 30) if out.is_terminal else sys.maxsize
-    for name, text in _contents(solution):
+    for name, text in pairs:
         lines = [piece for line in text.splitlines() for piece in wrap(line, room)]
         out.verbatim(Text.assemble((f"{name:<{INDENT}}", "bold"), ("\n" + " " * INDENT).join(lines)))
 

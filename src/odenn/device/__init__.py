@@ -1,0 +1,1 @@
+"""What hardware there is, what is wrong with it, and which device is worth its while."""
