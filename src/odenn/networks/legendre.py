@@ -157,7 +157,7 @@ class Legendre:
         """Tables for a local relative tolerance."""
         digits = -math.log10(rtol)
         if stiff:
-            m = self.stiff_degree or min(max(round(0.7 * digits + 0.6), 4), 11)
+            m = self.stiff_degree or min(max(round(0.7 * digits + 2.6), 4), 11)
             return tables(m, m + 2, 4)
         m = self.degree or min(max(round(digits + 6), 10), 24)
         return tables(m, m + m // 2, 6)
