@@ -94,7 +94,10 @@ class OdennSolver(OdeSolver):
             raise ValueError(f"`fun` is expected to return shape {self.y.shape}, but returned {f.shape}")
         local = max(LOCAL * float(np.min(self.rtol)), FINEST)
         # `fun` takes one time a call, so calls are the cost: a degree below that of `odenn.solve` takes a third less.
-        network = Legendre(degree=int(np.clip(round(-np.log10(local)) + 1, 4, 20)))
+        digits = -np.log10(local)
+        network = Legendre(
+            degree=int(np.clip(round(digits) + 1, 4, 20)), stiff_degree=int(np.clip(round(0.7 * digits + 0.6), 4, 11))
+        )
         explicit, implicit = network.tables(local, stiff=False), network.tables(local, stiff=True)
         self._first_step = None if first_step is None else float(common.validate_first_step(first_step, t0, t_bound))
         h = self._first_step or _first_length(self, f, explicit.order)
