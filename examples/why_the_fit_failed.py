@@ -174,7 +174,8 @@ for activation in ("elu", "tanh"):
     method = odenn.DataFit(network=odenn.MLP([32] * 5, activation), data=odenn.Reference(), windows=1)
     kinks[activation] = odenn.solve(short, rtol=1e-8, method=method)
     print(f"{activation:5s}: relative misfit {kinks[activation].training.fit_error:.1e}")
-    print("      ", *kinks[activation].training.diagnoses)
+    for diagnosis in kinks[activation].training.diagnoses:
+        print("      ", diagnosis)
 assert kinks["elu"].training.fit_error > 30 * kinks["tanh"].training.fit_error
 
 t = np.linspace(0, 2, 801)
@@ -238,7 +239,7 @@ axes = figure.subplots()
 axes.semilogy(ends, losses, "o-", color=BLUE, label="root of the loss")
 axes.semilogy(ends, truths, "s-", color=ORANGE, label="true error")
 axes.semilogy(ends, estimates, "x", color="black", ms=9, label="error as odenn estimates it")
-axes.set(xlabel="end of the span", ylabel="relative", title="One window: the loss is small, the error is not")
+axes.set(xlabel="end of the span", ylabel="relative", title="One window: the error outgrows the loss")
 axes.legend(frameon=False)
 save(figure, "6-span")
 
@@ -284,5 +285,5 @@ axes.legend(frameon=False, loc="upper left", ncols=2)
 save(figure, "7-cures")
 
 # %% [markdown]
-# The fit follows its data to a millionth and is still 5 % wrong, because the data are; odenn says so and does not
-# call it a success. Better data (`odenn.RK4(0.01)`, `odenn.Reference()`) or the equation itself cure that.
+# The fit follows its data to better than a millionth and is still 5 % wrong, because the data are; odenn says so and
+# does not call it a success. Better data (`odenn.RK4(0.01)`, `odenn.Reference()`) or the equation itself cure that.

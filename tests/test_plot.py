@@ -150,7 +150,7 @@ def test_backwards_and_interior_start() -> None:
         left, right = figure.axes[0].get_xlim()
         assert -5.2 < left < -5 < 5 < right < 5.2
         assert legend(figure.axes[2]) == [f"start (t = {t0})"]
-        assert figure.axes[2].lines[1].get_xydata().tolist() == [[1, 0]]  # type: ignore[union-attr]
+        np.testing.assert_allclose(figure.axes[2].lines[1].get_xydata(), [[1, 0]], rtol=0, atol=1e-15)
 
 
 def test_names_are_text_not_mathematics() -> None:
@@ -172,6 +172,64 @@ def test_loaded_solution_is_drawn(tmp_path: Path) -> None:
     from odenn.storage.solutions import load
 
     assert labels(load(tmp_path / "s.odenn").plot()) == labels(solution.plot())
+
+
+PAIR = "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"
+SMALL = odenn.MLP([8, 8])
+
+
+@pytest.mark.parametrize(
+    "method", [odenn.Residual(network=SMALL), odenn.DataFit(network=SMALL)], ids=["Residual", "DataFit"]
+)
+def test_trained_solutions_are_drawn(method: Any) -> None:
+    solution = solved(PAIR, (0, 1), method=method, rtol=1e-4)
+    figure = solution.plot(points=50)
+    assert labels(figure) == ["solution", "estimated error", "y2"]
+    t = np.asarray(figure.axes[0].lines[0].get_xdata())
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), np.exp(t), rtol=2e-4)  # type: ignore[arg-type]
+    drawn(figure)
+
+
+def test_training_is_drawn_with_its_windows() -> None:
+    """Lines are the history, network by network; the border of the windows is where the second begins."""
+    method = odenn.Residual(network=SMALL, windows=2, stages=2, reference=lambda t: np.exp(-t)[None])
+    solution = solved("y' = -y; y(0) = 1", (0, 2), method=method, rtol=1e-6)
+    assert solution.training is not None
+    history = solution.training.history
+    figure = solution.plot_training()
+    assert labels(figure) == ["loss", "gradient norm", "damping or\nlearning rate", "true error,\nrelative"]
+    assert {axes.get_yscale() for axes in figure.axes} == {"log"}
+    starts = [k for k, record in enumerate(history) if record.iteration == 1]
+    assert len(starts) >= 4  # two windows, each of two stages
+    for axes, values in zip(
+        figure.axes,
+        ([r.loss for r in history], [r.gradient for r in history], [r.control for r in history]),
+        strict=False,
+    ):
+        courses, borders = axes.lines[: len(starts)], axes.lines[len(starts) :]
+        assert [np.asarray(line.get_xdata())[0] for line in courses] == [start + 1 for start in starts]
+        np.testing.assert_array_equal(np.concatenate([np.asarray(line.get_ydata()) for line in courses]), values)
+        assert [line.get_xdata()[0] for line in borders] == [start + 0.5 for start in starts[1:]]  # type: ignore[index]
+        solid = [line.get_xdata()[0] for line in borders if line.get_linestyle() == "-"]  # type: ignore[index]
+        assert solid == [next(k for k, record in enumerate(history) if record.window == 1) + 0.5]
+    assert "2 windows" in figure.get_suptitle()
+    assert drawn(figure).startswith(b"\x89PNG")
+
+
+def test_loss_on_samples_kept_out_of_training_is_drawn() -> None:
+    adam = odenn.TorchOptimiser(iterations=40, patience=20)
+    solution = solved(PAIR, (0, 1), method=odenn.DataFit(network=SMALL, windows=1, optimizer=adam), rtol=1e-3)
+    assert solution.training is not None
+    validated = [record.validation for record in solution.training.history if record.validation is not None]
+    figure = solution.plot_training()
+    assert legend(figure.axes[0]) == ["on the training samples", "on samples kept out of training"]
+    np.testing.assert_array_equal(figure.axes[0].lines[1].get_ydata(), validated)
+    drawn(figure)
+
+
+def test_collocation_has_no_training_to_draw() -> None:
+    with pytest.raises(ValueError, match=r"nothing was trained: collocation .* method=Residual"):
+        solved("y' = -y; y(0) = 1", (0, 1)).plot_training()
 
 
 def test_nothing_global_changes() -> None:

@@ -167,6 +167,15 @@ class Solution:
 
         return plot_solution(self, points)
 
+    def plot_training(self) -> Figure:
+        """Loss, gradient norm, damping or learning rate over the iterations of a training, as a matplotlib Figure.
+
+        ValueError where nothing was trained, as by Collocation.
+        """
+        from odenn.plot import plot_training
+
+        return plot_training(self)
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write to a file that `odenn.load` reads: safetensors and JSON, no pickle."""
         from odenn.storage.solutions import save

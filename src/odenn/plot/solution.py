@@ -1,7 +1,4 @@
-"""Pictures of a solution: components, phase portrait and error estimate, as a matplotlib Figure.
-
-Figures are made without pyplot: no window, no global state, nothing to close.
-"""
+"""Picture of a solution: components, phase portrait and error estimate."""
 
 from __future__ import annotations
 
@@ -10,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from odenn.plot.scales import Scale, is_transient, log_times, missing
+from odenn.plot.style import BAD, COLOURS, GOOD, QUIET, Array, blank, drawable, frame, legend, number, plain
 from odenn.solution import Solution
 from odenn.status import Status
 from odenn.verify import origin, times, tolerance
@@ -20,19 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-Array = NDArray[np.float64]
-
-# M. Okabe and K. Ito, "Color Universal Design" (2008), without the yellow, which is too faint for lines on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
-GOOD, BAD, QUIET = "#006D4F", "#A83E00", "#5F5F5F"
 SEPARATE = 4  # up to so many components get axes of their own where their sizes differ
 SIZES_DIFFER = 100.0
-PEAKED = 1e3  # largest over typical value: from here on a linear axis shows a line along zero and a spike
-SPIKED = 1e8  # the same for what changes sign: logarithms on both sides of zero are hard to read, spikes are not
-FIRST_WINDOW = 1e-4  # of the span: a shorter one is a fast transient ...
-CROWDED = 0.4  # ... and it is what the picture is about if so many of the windows lie in the span's first hundredth
 MOST_POINTS = 20_000
-LARGEST = 1e200  # larger values are left out: matplotlib's ticks and margins beyond them would overflow
 
 
 def plot_solution(solution: Solution, points: int = 1000) -> Figure:
@@ -64,17 +52,11 @@ def plot_solution(solution: Solution, points: int = 1000) -> Figure:
         raise ValueError(f"`points` must be a whole number, 2 or more, got {points!r}")
     if not solution.outcome.windows.start.size:
         raise ValueError(f"nothing was solved that could be drawn: {solution.message}")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     data = _Data.of(solution, min(max(points, 4 * solution.outcome.windows.start.size), max(points, MOST_POINTS)))
     phase = _phase(data)
     stacked = _separate(data)
     rows = data.n if stacked else 1
-    figure = Figure(figsize=(11.0 if phase else 8.0, 3.9 + 1.9 * max(rows, 1.5)), layout="constrained")
-    engine: Any = figure.get_layout_engine()
-    engine.set(w_pad=0.08, h_pad=0.08)
-    FigureCanvasAgg(figure)
+    figure = blank(11.0 if phase else 8.0, 3.9 + 1.9 * max(rows, 1.5))
     left: Any = figure
     right: SubFigure | None = None
     if phase:
@@ -123,10 +105,10 @@ class _Data:
     @classmethod
     def of(cls, solution: Solution, points: int) -> _Data:
         t0 = origin(solution)
-        logarithmic = _is_transient(solution, t0)
-        t = _log_times(solution, t0, points) if logarithmic else np.sort(times(solution, points))
+        logarithmic = is_transient(solution, t0)
+        t = log_times(solution, t0, points) if logarithmic else np.sort(times(solution, points))
         y = solution(t)
-        x, label = t, _plain(solution.independent)
+        x, label = t, plain(solution.independent)
         shifted = logarithmic and (t0 != 0.0 or t[-1] < t0)
         if shifted:
             x = np.abs(t - t0)
@@ -134,110 +116,16 @@ class _Data:
         order = np.argsort(x, kind="stable")
         return cls(
             solution=solution,
-            names=[_plain(name) for name in solution.names],
+            names=[plain(name) for name in solution.names],
             t=t[order],
             x=x[order],
-            y=_drawable(y[:, order]),
-            error=_drawable(solution.error(t[order])),
-            tolerance=_drawable(tolerance(solution, t[order])),
+            y=drawable(y[:, order]),
+            error=drawable(solution.error(t[order])),
+            tolerance=drawable(tolerance(solution, t[order])),
             logarithmic=logarithmic,
             time_label=label,
-            missing=_missing(solution, t0, shifted),
+            missing=missing(solution, t0, shifted),
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Scale:
-    """How an axis shows a component."""
-
-    kind: str  # "linear", "log", "negative log" or "symlog"
-    low: float = 0.0  # size at which logarithms begin
-    decades: float = 0.0
-
-    @classmethod
-    def of(cls, values: Array) -> _Scale:
-        values = values[np.isfinite(values)]
-        if not values.size:
-            return cls(kind="linear")
-        size = np.abs(values)
-        peak, typical = float(size.max()), float(np.median(size))
-        if typical == 0.0 or peak < PEAKED * typical:
-            return cls(kind="linear")
-        low = float(np.percentile(values, 1))
-        if values.min() >= 0 and low > 0:  # a value of zero at the start is left out
-            return cls(kind="log", low=low)
-        if values.max() < 0:
-            return cls(kind="negative log", low=float(np.percentile(size, 1)))
-        if peak < SPIKED * typical:
-            return cls(kind="linear")
-        return cls(kind="symlog", low=typical, decades=float(np.log10(peak / typical)))
-
-    def apply(self, panel: Axes, axis: str) -> None:
-        """Set the scale of the "x" or "y" axis."""
-        if self.kind == "linear":
-            return
-        from matplotlib.ticker import SymmetricalLogLocator
-
-        set_scale, set_limits = (
-            (panel.set_xscale, panel.set_xlim) if axis == "x" else (panel.set_yscale, panel.set_ylim)
-        )
-        if self.kind == "log":
-            set_scale("log")
-            set_limits(self.low / 2, None)
-            return
-        # The linear part is as wide as the ticks need to keep apart.
-        set_scale("symlog", linthresh=self.low, linscale=max(0.1 * self.decades, 1.0))
-        locator = SymmetricalLogLocator(base=10.0, linthresh=self.low)
-        locator.set_params(numticks=7)
-        (panel.xaxis if axis == "x" else panel.yaxis).set_major_locator(locator)
-        if self.kind == "negative log":
-            set_limits(None, -self.low)
-
-
-def _drawable(values: Array) -> Array:
-    return np.where(np.abs(values) <= LARGEST, values, np.nan)
-
-
-def _plain(name: str) -> str:
-    """A name as it is: neither mathematics ($) nor a hidden label (leading underscore) to matplotlib."""
-    name = name.replace("$", r"\$")
-    return f" {name}" if name.startswith("_") else name
-
-
-def _figure(value: float) -> str:
-    return f"{value:g}".replace("e-0", "e-").replace("e+0", "e+")
-
-
-def _is_transient(solution: Solution, t0: float) -> bool:
-    """Whether the solution is one fast transient at its start and a long decay: then time is best logarithmic."""
-    left, right = solution.span
-    windows = solution.outcome.windows
-    if t0 not in (left, right):
-        return False
-    lengths = np.abs(windows.length)
-    first = lengths[0] if t0 == left else lengths[-1]
-    away = np.abs(windows.left + lengths / 2 - t0)
-    early = np.count_nonzero(away < 0.01 * (right - left))
-    return bool(first < FIRST_WINDOW * (right - left) and early > CROWDED * lengths.size)
-
-
-def _log_times(solution: Solution, t0: float, points: int) -> Array:
-    """Times at distances from t0 that grow by a constant factor, from within the first window on."""
-    left, right = solution.span
-    lengths = np.abs(solution.outcome.windows.length)
-    first = float(lengths[0] if t0 == left else lengths[-1])
-    away = np.geomspace(0.1 * first, right - left, points)
-    return np.clip(t0 + away if t0 == left else t0 - away, left, right)
-
-
-def _missing(solution: Solution, t0: float, shifted: bool) -> list[tuple[float, float]]:
-    if solution.problem is None or solution.problem.span is None:
-        return []
-    (left, right), (reached_left, reached_right) = sorted(solution.problem.span), solution.span
-    parts = [(left, reached_left), (reached_right, right)]
-    slack = 1e-9 * (right - left)
-    parts = [part for part in parts if part[1] - part[0] > slack]
-    return [(abs(a - t0), abs(b - t0)) for a, b in parts] if shifted else parts
 
 
 def _separate(data: _Data) -> bool:
@@ -254,19 +142,19 @@ def _draw_components(panel: Axes, data: _Data, shown: Sequence[int]) -> None:
     if len(shown) == 1:
         panel.set_ylabel(data.names[shown[0]], fontsize=12)
     else:
-        _legend(panel, lines, [data.names[i] for i in shown])
+        legend(panel, lines, [data.names[i] for i in shown])
         panel.set_ylabel("solution", fontsize=12)
     _common_scale(data, shown).apply(panel, "y")
 
 
-def _common_scale(data: _Data, shown: Sequence[int]) -> _Scale:
+def _common_scale(data: _Data, shown: Sequence[int]) -> Scale:
     """Logarithmic only where every component would be."""
-    scales = [_Scale.of(data.y[i]) for i in shown]
+    scales = [Scale.of(data.y[i]) for i in shown]
     if any(scale.kind == "linear" for scale in scales):
-        return _Scale(kind="linear")
+        return Scale(kind="linear")
     kinds = {scale.kind for scale in scales}
     kind = kinds.pop() if len(kinds) == 1 else "symlog"
-    return _Scale(kind=kind, low=min(scale.low for scale in scales), decades=max(scale.decades for scale in scales))
+    return Scale(kind=kind, low=min(scale.low for scale in scales), decades=max(scale.decades for scale in scales))
 
 
 def _colours(n: int) -> Any:
@@ -315,8 +203,8 @@ def _draw_error(panel: Axes, data: _Data) -> None:
     for i in [nearest] if several else range(data.n):
         colour = "#202020" if several or data.n == 1 else COLOURS[i]
         panel.plot(data.x, data.tolerance[i], color=colour, linewidth=1.2, linestyle=dashes)
-    which = f"of {data.names[nearest]}, nearest to it" if several else f"rtol = {_figure(data.solution.rtol)}"
-    _legend(
+    which = f"of {data.names[nearest]}, nearest to it" if several else f"rtol = {number(data.solution.rtol)}"
+    legend(
         panel,
         [Line2D([], [], color=QUIET, linewidth=1.4), Line2D([], [], color=QUIET, linewidth=1.2, linestyle=dashes)],
         ["estimated error", f"tolerance ({which})"],
@@ -332,11 +220,7 @@ def _draw_error(panel: Axes, data: _Data) -> None:
 
 def _draw_time(panel: Axes, data: _Data) -> None:
     """Time axis, grid, and what was not reached."""
-    panel.tick_params(labelsize=10)
-    panel.grid(visible=True, color="#E3E3E3", linewidth=0.7)
-    panel.set_axisbelow(True)
-    for side in ("top", "right"):
-        panel.spines[side].set_visible(False)
+    frame(panel)
     if data.logarithmic:
         panel.set_xscale("log")
     ends = [*data.x[[0, -1]], *(end for part in data.missing for end in part)]
@@ -384,13 +268,13 @@ def _phase(data: _Data) -> _Phase | None:
     # At times close enough for smooth curves, whatever the time axis of the other panels.
     t = np.sort(times(solution, data.t.size))
     if data.n == 2:
-        y, start = _drawable(solution(t)), solution(t0)
+        y, start = drawable(solution(t)), solution(t0)
         return _Phase(x=y[0], y=y[1], start=(float(start[0]), float(start[1])), labels=(data.names[0], data.names[1]))
     if data.n == 1 and solution.problem is not None and solution.problem.orders[0] > 1:
         name = data.names[0]
         return _Phase(
-            x=_drawable(solution(t)[0]),
-            y=_drawable(solution.derivative(t)[0]),
+            x=drawable(solution(t)[0]),
+            y=drawable(solution.derivative(t)[0]),
             start=(float(solution(t0)[0]), float(solution.derivative(t0)[0])),
             labels=(name, f"{name}'"),
         )
@@ -400,8 +284,8 @@ def _phase(data: _Data) -> _Phase | None:
 def _draw_phase(panel: Axes, data: _Data, phase: _Phase) -> None:
     panel.plot(phase.x, phase.y, color=COLOURS[0], linewidth=1.4)
     (start,) = panel.plot(*phase.start, "o", color=COLOURS[1], markersize=7)
-    _legend(panel, [start], [f"start ({_plain(data.solution.independent)} = {origin(data.solution):g})"])
-    scales = _Scale.of(phase.x), _Scale.of(phase.y)
+    legend(panel, [start], [f"start ({plain(data.solution.independent)} = {origin(data.solution):g})"])
+    scales = Scale.of(phase.x), Scale.of(phase.y)
     scales[0].apply(panel, "x")
     scales[1].apply(panel, "y")
     widths = [np.nanmax(values) - np.nanmin(values) for values in (phase.x, phase.y)]
@@ -409,11 +293,7 @@ def _draw_phase(panel: Axes, data: _Data, phase: _Phase) -> None:
         panel.set_aspect("equal", adjustable="box", anchor="N")
     panel.set_xlabel(phase.labels[0], fontsize=12)
     panel.set_ylabel(phase.labels[1], fontsize=12)
-    panel.tick_params(labelsize=10)
-    panel.grid(visible=True, color="#E3E3E3", linewidth=0.7)
-    panel.set_axisbelow(True)
-    for side in ("top", "right"):
-        panel.spines[side].set_visible(False)
+    frame(panel)
 
 
 def _draw_title(figure: Figure, solution: Solution) -> None:
@@ -421,23 +301,7 @@ def _draw_title(figure: Figure, solution: Solution) -> None:
 
     good = solution.status is Status.SUCCESS
     if good:
-        text = f"Solved to rtol = {_figure(solution.rtol)}"
+        text = f"Solved to rtol = {number(solution.rtol)}"
     else:
-        text = fill(_plain(f"Not solved to rtol = {_figure(solution.rtol)}: {solution.outcome.message}"), 90)
+        text = fill(plain(f"Not solved to rtol = {number(solution.rtol)}: {solution.outcome.message}"), 90)
     figure.suptitle(text, fontsize=13, color=GOOD if good else BAD)
-
-
-def _legend(panel: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """Above the axes, where no line is."""
-    panel.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=len(labels),
-        frameon=False,
-        fontsize=10.5,
-        borderaxespad=0.2,
-        handlelength=1.8,
-        columnspacing=1.4,
-    )
