@@ -37,7 +37,7 @@ GUARD = 0.02
 FIRST_STAGE = 1e3  # the first of several networks may leave so many tolerances to the others
 # What a trained network leaves swings between its points; the next one has to vary that much faster.
 FASTER = 4.0
-DEGREE = 8  # of the oscillation that the first network's start is chosen for
+DEGREE = 12  # of the oscillation that the first network's start is chosen for
 ROOM = 1e6
 LEAST_SCALE = 1e-3  # of a component's size: so much the network may add to it even where it hardly moves
 OVERFITTED = 1e6  # tolerances at fresh points; above it more points are no cure
