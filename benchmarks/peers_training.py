@@ -115,31 +115,39 @@ def measure(job: Job, problem: str, seed: int, budgets: tuple[float, ...]) -> No
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
 
 
-def errors(rows: list[Row], solver: str, problem: str, budget: float) -> list[float]:
-    return [r["error"] for r in rows if key(r)[:2] == (solver, problem) and r["budget_s"] == budget]
+def errors(rows: list[Row], solver: str, problem: str, budget: float, what: str = "error") -> list[float]:
+    """Return the error (or another column) of each seed."""
+    return [row[what] for row in rows if (row["solver"], row["problem"], row["budget_s"]) == (solver, problem, budget)]
+
+
+def short(number: float) -> str:
+    """Write one digit, 5e-9 for 0.000000005 and 1 for 1.0."""
+    return f"{number:.0e}".replace("e-0", "e-").replace("e+00", "")
 
 
 def table(rows: list[Row]) -> None:
-    """Print, as Markdown, median and worst error over the seeds, and by which factor the best peer is behind."""
-    solvers = [solver for solver in SOLVERS if any(row["solver"] == solver for row in rows)]
-    print(f"| error: median (worst) over the seeds | {' | '.join(solvers)} | best peer / odenn Residual |")
-    print("|---" * (len(solvers) + 2) + "|")
+    """Print the medians as Markdown; then, for every place, odenn's worst seed against the best of all peers."""
+    present = [s for s in SOLVERS if all(errors(rows, s, problem, b) for problem in PROBLEMS for b in BUDGETS)]
+    print(f"| median error after {' / '.join(f'{b:.0f}' for b in BUDGETS)} s | {' | '.join(present)} |")
+    print("|---" * (len(present) + 1) + "|")
     for problem, title in PROBLEMS.items():
-        for budget in BUDGETS:
-            cells = [errors(rows, solver, problem, budget) for solver in solvers]
-            texts = [f"{median(cell):.0e} ({max(cell):.0e}; {len(cell)})" if cell else "" for cell in cells]
-            peers = [median(c) for s, c in zip(solvers, cells, strict=True) if c and not s.startswith("odenn")]
-            ours = errors(rows, "odenn Residual", problem, budget)
-            ratio = f"{min(peers) / median(ours):.0e}" if peers and ours else ""
-            print(f"| {title}, {budget:.0f} s | {' | '.join(texts)} | {ratio} |")
-    for name in ("odenn Residual", "odenn Residual, stages=2", "odenn Collocation"):
-        for row in rows:
-            # The seed that suits a peer best against the one that suits odenn worst.
-            best = [r["error"] for r in rows if not r["solver"].startswith("odenn") and key(r)[1::2] == key(row)[1::2]]
-            if row["solver"] == name and best and row["error"] >= min(best):
-                print(
-                    f"{name} loses: {row['problem']}, {row['budget_s']:.0f} s, seed {row['seed']}, {row['error']:.1e}"
-                )
+        cells = [" / ".join(short(median(errors(rows, s, problem, b))) for b in BUDGETS) for s in present]
+        print(f"| {title} | {' | '.join(cells)} |")
+
+    print("\nworst seed of odenn (CPU time, median), best seed of all peers, its multiple of the former")
+    for ours in (solver for solver in present if solver.startswith("odenn")):
+        for problem, title in PROBLEMS.items():
+            for budget in BUDGETS:
+                worst = max(errors(rows, ours, problem, budget))
+                seconds = median(errors(rows, ours, problem, budget, "time_s"))
+                peers = [(e, s) for s in SOLVERS if s[:5] != "odenn" for e in errors(rows, s, problem, budget)]
+                best, peer = min(peers)
+                mark = "" if worst < best else "   <-- odenn is behind"
+                print(f"{ours:25s} {title:26s} {budget:3.0f} s: {worst:.1e} ({seconds:5.2f} s)", end="  ")
+                print(f"{best:.1e} {best / worst:.0e} {peer}{mark}")
+    for solver in SOLVERS:
+        counts = [len(errors(rows, solver, problem, BUDGETS[-1])) for problem in PROBLEMS]
+        print(f"seeds of {solver}, problem by problem: {counts}")
 
 
 def picture(rows: list[Row]) -> None:
@@ -172,11 +180,11 @@ def picture(rows: list[Row]) -> None:
             axis.errorbar(
                 x, middle, spread, color=colour, marker=marker, ls=line, ms=5, lw=1.4, elinewidth=1, label=solver
             )
-        axis.set(xscale="log", yscale="log", title=title, xlabel="CPU time, s")
+        axis.set(xscale="log", yscale="log", title=title, xlabel="budget of CPU time, s")
         axis.set_xticks(BUDGETS, [f"{budget:.0f}" for budget in BUDGETS])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("largest relative error")
+    axes[0].set_ylabel("largest relative error, median and range")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=6, frameon=False)
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.savefig(PICTURE, dpi=130)
