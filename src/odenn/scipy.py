@@ -124,7 +124,7 @@ class OdennSolver(OdeSolver):
 
     @property
     def error_estimate(self) -> Array:
-        """(n,): estimated global absolute error of `y`, above rounding; infinite once it exceeded `y` itself."""
+        """Estimated global absolute error of `y`, shape (n,), above rounding; infinite once it exceeded `y` itself."""
         if self._lost:
             return np.full(self.n, np.inf)
         if self.n == 0:
