@@ -22,7 +22,7 @@ from odenn.networks.activations import product
 from odenn.networks.mlp import MLP, Trainable, smoothness, trainable
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
-from odenn.optimise.objective import Fit
+from odenn.optimise.objective import Fit, Optimiser, check_optimiser
 from odenn.optimise.torch_optimiser import TorchOptimiser
 from odenn.problem import IVP
 from odenn.status import Status
@@ -60,7 +60,8 @@ class DataFit:
     batch
         Samples per step of a first-order optimiser; None takes all.
     optimizer
-        `LevenbergMarquardt()` or `TorchOptimiser(name="Adam", ...)`.
+        `LevenbergMarquardt()`, `TorchOptimiser(name="Adam", ...)`, or an `odenn.optimise.objective.Optimiser` of your
+        own.
     seed
         Of the generator that draws weights and batches.
     max_seconds
@@ -82,7 +83,7 @@ class DataFit:
     windows: str | int = "auto"
     validation: float = 0.2
     batch: int | None = None
-    optimizer: LevenbergMarquardt | TorchOptimiser = field(default_factory=LevenbergMarquardt)
+    optimizer: Optimiser = field(default_factory=LevenbergMarquardt)
     seed: int = 0
     max_seconds: float | None = None
     reference: Curve | None = field(default=None, compare=False)
@@ -92,8 +93,7 @@ class DataFit:
             raise TypeError(f"`network` must be odenn.MLP(...) or a torch.nn.Module, got {self.network!r}")
         if not isinstance(self.data, Euler | RK4 | Reference | Samples | CSV):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"`data` must be Euler, RK4, Reference, Samples or CSV, got {self.data!r}")
-        if not isinstance(self.optimizer, LevenbergMarquardt | TorchOptimiser):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"`optimizer` must be LevenbergMarquardt() or TorchOptimiser(...), got {self.optimizer!r}")
+        check_optimiser(self.optimizer)
         if not (self.windows == "auto" or (isinstance(self.windows, int) and self.windows >= 1)):
             raise ValueError(f'`windows` must be "auto" or a positive whole number, got {self.windows!r}')
         if not 0 <= self.validation <= 0.8:

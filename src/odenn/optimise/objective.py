@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -75,3 +75,34 @@ Snapshot = Mapping[str, Any]
 Watch = Callable[[Record, Tensor, Callable[[], Snapshot]], bool]
 """Shown every iteration, the weights that it speaks of, and what takes a snapshot of where the optimiser stands after
 it; True ends the run, which keeps the best weights so far."""
+
+
+@runtime_checkable
+class Optimiser(Protocol):
+    """How weights are found: options, frozen, and `minimise`."""
+
+    @property
+    def paired(self) -> bool:
+        """Whether networks start paired (see `MLPWeights.start`), as whole Gauss-Newton steps want it."""
+        ...
+
+    def minimise(
+        self,
+        objective: Objective,
+        w: Tensor,
+        *,
+        goal: float,
+        watch: Watch | None = None,
+        resume: Snapshot | None = None,
+    ) -> Fit:
+        """Iterate from w (P,) until the largest residual is at most `goal`, or nothing more is to be gained."""
+        ...
+
+
+def check_optimiser(optimiser: Any) -> None:
+    """Raise TypeError where it is none."""
+    if isinstance(optimiser, type) or not isinstance(optimiser, Optimiser):
+        raise TypeError(
+            f"`optimizer` must be LevenbergMarquardt(), TorchOptimiser(...) or an object with `paired` and `minimise` "
+            f"(odenn.optimise.objective.Optimiser), got {optimiser!r}"
+        )

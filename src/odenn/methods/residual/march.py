@@ -23,8 +23,7 @@ from odenn.methods.trained import Piece, Stage
 from odenn.networks.legendre import features, integrated_features
 from odenn.networks.mlp import MLPWeights, Trainable, flexible_start
 from odenn.networks.tables import Array
-from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
-from odenn.optimise.objective import Fit, Record
+from odenn.optimise.objective import Fit, Optimiser, Record
 from odenn.optimise.torch_optimiser import TorchOptimiser
 from odenn.problem import IVP
 from odenn.status import Status
@@ -53,7 +52,7 @@ class Plan:
     rhs: TorchRhs
     network: Trainable
     starts: Sequence[Tensor]  # weights that the networks of every window start from, one for each stage
-    optimizer: LevenbergMarquardt | TorchOptimiser
+    optimizer: Optimiser
     points: int
     sampling: str
     stages: int

@@ -23,8 +23,7 @@ from odenn.monitor import Evidence
 from odenn.networks.mlp import MLP, Trainable, smoothness, trainable
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
-from odenn.optimise.objective import Record
-from odenn.optimise.torch_optimiser import TorchOptimiser
+from odenn.optimise.objective import Optimiser, Record, check_optimiser
 from odenn.problem import IVP
 from odenn.status import Status
 from odenn.trial import DECAYS
@@ -57,7 +56,8 @@ class Residual:
         "auto" lets the error control choose them; a number divides the span evenly; a sequence of times between the
         ends of the span gives them.
     optimizer
-        `LevenbergMarquardt()` or `TorchOptimiser(name="Adam", ...)`.
+        `LevenbergMarquardt()`, `TorchOptimiser(name="Adam", ...)`, or an `odenn.optimise.objective.Optimiser` of your
+        own.
     stages
         2 lets a second network learn the scaled error of the first, and so on.
     decay
@@ -88,7 +88,7 @@ class Residual:
     points: int = 16
     sampling: str = "chebyshev"
     windows: str | int | Sequence[float] = "auto"
-    optimizer: LevenbergMarquardt | TorchOptimiser = field(default_factory=LevenbergMarquardt)
+    optimizer: Optimiser = field(default_factory=LevenbergMarquardt)
     stages: int = 1
     decay: str = "power"
     seed: int = 0
@@ -99,8 +99,7 @@ class Residual:
     def __post_init__(self) -> None:
         if not isinstance(self.network, MLP | torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"`network` must be odenn.MLP(...) or a torch.nn.Module, got {self.network!r}")
-        if not isinstance(self.optimizer, LevenbergMarquardt | TorchOptimiser):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"`optimizer` must be LevenbergMarquardt() or TorchOptimiser(...), got {self.optimizer!r}")
+        check_optimiser(self.optimizer)
         if not (isinstance(self.points, int) and self.points >= 4):
             raise ValueError(
                 f"`points` must be a whole number, 4 or more, got {self.points!r}: fewer leave gaps unseen"
