@@ -54,6 +54,8 @@ def bold_least(times: list[float]) -> list[str]:
 
 
 def title(name: str) -> str:
+    if name not in zoo.names():
+        return name[:1].upper() + name[1:]
     entry = zoo.get(name)
     return entry.title if "tiff" in entry.title or not entry.stiff else f"{entry.title} (stiff)"
 

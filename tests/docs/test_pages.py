@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from matplotlib import pyplot
 from sybil import Sybil
-from sybil.example import Example
+from sybil.example import Example, SybilFailure
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 from typer.testing import CliRunner
 
@@ -79,6 +79,24 @@ def test_page_runs_as_printed(page: Path, capsys: pytest.CaptureFixture[str]) ->
         if example.region.evaluator is not compare_output:
             capsys.readouterr()
         example.evaluate()
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```python\nassert 1 == 2\n```",
+        "```python\n>>> 1 + 1\n3\n```",
+        "```python\nprint(2)\n```\n\n```text\n3\n```",
+        '```console\nodenn solve "y = " --span 0 1\n```',
+        "```console\nrm file\n```",
+    ],
+)
+def test_wrong_pages_are_found(block: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(block + "\n", encoding="utf-8")
+    with pytest.raises((AssertionError, SybilFailure)):
+        test_page_runs_as_printed(page, capsys)
 
 
 def missing_peer(block: str) -> bool:
