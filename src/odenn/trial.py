@@ -80,7 +80,7 @@ class InitialTrial:
         s = _local_time(x, terms)
         columns: list[Tensor] = []
         for row in self.values:
-            total = torch.zeros(terms, x.numel(), dtype=x.dtype)
+            total = x.new_zeros(terms, x.numel())
             for j, value in enumerate(row):
                 total = total + torch.stack(_power(s, j)) * (value * self.length**j / math.factorial(j))
             columns.append(total)

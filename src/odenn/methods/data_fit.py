@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from odenn.device.choice import check_device, chosen
 from odenn.methods.checkpoint import Checkpoint, Journal, describe
 from odenn.methods.conclusion import Run, conclude
 from odenn.methods.control import Curve, RunControl
@@ -70,6 +71,9 @@ class DataFit:
     reference
         The solution t (k,) -> (n, k), where it is known, such as another `Solution`: the history then has the true
         error of every iteration, relative, over the window in training, at the price of one evaluation.
+    device
+        "auto" (a CUDA device where that pays, see `odenn.device.choice`), "cpu", "cuda", or a torch.device. The
+        trained networks come back to the CPU.
 
     Examples
     --------
@@ -87,6 +91,7 @@ class DataFit:
     seed: int = 0
     max_seconds: float | None = None
     reference: Curve | None = field(default=None, compare=False)
+    device: str | torch.device = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, MLP | torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -108,6 +113,7 @@ class DataFit:
             raise TypeError(f"`reference` must be a function of time, such as a Solution, got {self.reference!r}")
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ValueError(f"`max_seconds` must be positive or None, got {self.max_seconds!r}")
+        check_device(self.device)
 
     def run(
         self,
@@ -134,7 +140,7 @@ class DataFit:
             clock=clock, max_seconds=self.max_seconds, progress=progress, reference=self.reference, journal=journal
         )
         with control:
-            march = _March(self, problem, trajectory, trainable(self.network, problem.n), rtol, control)
+            march = _March(self, problem, trajectory, rtol, control)
             stopped = march.run()
             where = f"at {problem.independent} = {march.reached[-1]:.10g} after {len(march.pieces)} windows"
             ended = None if stopped is None else (stopped, where)
@@ -199,7 +205,7 @@ class DataObjective:
         rows: list[Tensor] = []
         for level in range(C):  # residuals of this level; seeds on the network's coefficients c <= level
             for i in range(n):
-                seed = torch.zeros(1, C, self.x.numel(), n, dtype=self.y.dtype)
+                seed = self.y.new_zeros(1, C, self.x.numel(), n)
                 for c in range(level + 1):
                     seed[0, c, :, i] = self.gain[level - c][:, i] / self.size[:, i]
                 rows.append(pullback(seed))
@@ -228,7 +234,7 @@ class _Batches:
 
     def _drawn(self) -> DataObjective:
         ob = self.objective
-        picked = torch.randperm(ob.x.numel(), generator=self.generator)[: self.batch]
+        picked = torch.randperm(ob.x.numel(), generator=self.generator, device="cpu")[: self.batch].to(ob.x.device)
         return replace(
             ob, x=ob.x[picked], y=ob.y[picked], size=ob.size[picked], dy=None if ob.dy is None else ob.dy[picked]
         )
@@ -237,10 +243,12 @@ class _Batches:
 class _March:
     """Windows from t0 to both ends of the data."""
 
-    def __init__(
-        self, method: DataFit, problem: IVP, data: Trajectory, network: Trainable, rtol: float, control: RunControl
-    ) -> None:
-        self.method, self.problem, self.data, self.network = method, problem, data, network
+    def __init__(self, method: DataFit, problem: IVP, data: Trajectory, rtol: float, control: RunControl) -> None:
+        self.method, self.problem, self.data = method, problem, data
+        self.home = trainable(method.network, problem.n)  # on the CPU, where solutions live
+        work = self.home.size * (method.batch or data.t.size)
+        self.device = chosen(method.device, work=work, gauss_newton=method.optimizer.paired)
+        self.network = trainable(method.network, problem.n, self.device)
         kinked = smoothness(method.network) is not None
         self.goal = max(AIM * rtol, KINKED_GOAL) if kinked else AIM * rtol
         self.few = MANY if kinked else FEW
@@ -250,7 +258,7 @@ class _March:
         self.pieces: list[Piece] = []
         self.misfit: float = 0.0  # largest |network - data| / size so far
         self.complete = False
-        self.generator = torch.Generator().manual_seed(method.seed)
+        self.generator = torch.Generator("cpu").manual_seed(method.seed)
         self.reached = [float(problem.t0 or 0.0)]
 
     def run(self) -> Status | None:
@@ -323,7 +331,7 @@ class _March:
         if stopped and misfit > self.goal and self.method.windows == "auto" and self.pieces:  # pyright: ignore[reportPossiblyUnboundVariable]
             return None
         self.control.kept.append(fit.history)  # pyright: ignore[reportPossiblyUnboundVariable]
-        self.pieces.append(piece)  # pyright: ignore[reportPossiblyUnboundVariable]
+        self.pieces.append(piece.moved(self.home, torch.device("cpu")))  # pyright: ignore[reportPossiblyUnboundVariable]
         self.misfit = max(self.misfit, misfit)  # pyright: ignore[reportPossiblyUnboundVariable]
         end = piece.levels(np.array([t + h]), 0)[0][:, 0]  # pyright: ignore[reportPossiblyUnboundVariable]
         easy = fit.iterations <= 12 and self.method.windows == "auto"  # pyright: ignore[reportPossiblyUnboundVariable]
@@ -343,7 +351,7 @@ class _March:
         start = np.array([row[0] for row in values])
         moved = np.abs(Y - start[:, None]).max(axis=1)
         size = self.size[:, samples].max(axis=1) if samples.size else self.size.max(axis=1)
-        scale = torch.tensor(np.maximum(moved, 1e-3 * size))
+        scale = torch.tensor(np.maximum(moved, 1e-3 * size), device=self.device)
         trial = InitialTrial(start=t, length=h, values=values, scale=scale)
         piece = Piece(trial, ())
         objective = self._objective(piece, training)
@@ -351,7 +359,7 @@ class _March:
         if isinstance(method.optimizer, TorchOptimiser) and check.size and check is not training:
             held = self._objective(piece, check[:: max(1, check.size // CHECKED)])
             minimise = partial(method.optimizer.minimise, validation=lambda w: _mean_square(held.residual(w)))
-        w = self.network.start(self.generator, paired=method.optimizer.paired)
+        w = self.home.start(self.generator, paired=method.optimizer.paired).to(self.device)
         batched = method.batch is not None
         target = _Batches(objective, method.batch, self.generator) if method.batch is not None else objective
         fit = self.control.train(
@@ -371,13 +379,20 @@ class _March:
     def _objective(self, piece: Piece, samples: Indices) -> DataObjective:
         """The misfit of a window at some of its samples."""
         data, trial = self.data, piece.trial
+        slopes = data.dy if self.method.slopes else None
+
+        def rows(values: Array) -> Tensor:
+            return torch.tensor(values[:, samples].T.copy(), device=self.device)
+
         return DataObjective(
-            piece=piece, network=self.network, scale=trial.scale, size=torch.tensor(self.size[:, samples].T.copy()),
-            x=scaled_time(trial, torch.tensor(data.t[samples])), y=torch.tensor(data.y[:, samples].T.copy()),
-            dy=torch.tensor(data.dy[:, samples].T * (trial.length / 2))
-            if self.method.slopes and data.dy is not None
-            else None,
-        )  # fmt: skip
+            piece=piece,
+            network=self.network,
+            scale=trial.scale,
+            size=rows(self.size),
+            x=scaled_time(trial, torch.tensor(data.t[samples], device=self.device)),
+            y=rows(data.y),
+            dy=None if slopes is None else rows(slopes) * (trial.length / 2),
+        )
 
 
 def _mean_square(r: Tensor) -> float:

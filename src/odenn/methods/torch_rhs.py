@@ -52,23 +52,25 @@ class TorchRhs:
         return [_row(rows[i], t) for i in range(self.n)]
 
 
-def torch_rhs(problem: IVP) -> TorchRhs:
-    """The problem's right-hand side, tried at the initial point.
+def torch_rhs(problem: IVP, device: torch.device) -> TorchRhs:
+    """The problem's right-hand side on a device, tried at the initial point.
 
     Raises
     ------
     ValueError
         With the remedy, where only NumPy can evaluate it.
     """
-    rhs = TorchRhs(_rows(problem), problem.n)
-    t = torch.full((2,), float(problem.t0 or 0.0), dtype=torch.float64)
-    Z = torch.tensor(problem.initial, dtype=torch.float64).reshape(-1, 1).repeat(1, 2)
+    rhs = TorchRhs(_rows(problem, device), problem.n)
+    t = torch.full((2,), float(problem.t0 or 0.0), dtype=torch.float64, device=device)
+    Z = torch.tensor(problem.initial, dtype=torch.float64, device=device).reshape(-1, 1).repeat(1, 2)
     try:
         values, _ = rhs.with_jacobian(t, Z)
     except Exception as error:
         raise ValueError(f"`f` cannot be evaluated with torch tensors ({_first_line(error)}); {REMEDY}") from error
-    expected = problem.rhs(t.numpy(), Z.numpy())
-    if not np.allclose(values.numpy(), expected, rtol=1e-6, atol=1e-9 * float(np.abs(expected).max()), equal_nan=True):
+    expected = problem.rhs(t.cpu().numpy(), Z.cpu().numpy())
+    if not np.allclose(
+        values.cpu().numpy(), expected, rtol=1e-6, atol=1e-9 * float(np.abs(expected).max()), equal_nan=True
+    ):
         raise ValueError(f"`f` gives other values for torch tensors than for NumPy arrays; {REMEDY}")
     return replace(rhs, single=_single(rhs, t, Z))
 
@@ -81,9 +83,10 @@ def _single(rhs: TorchRhs, t: Tensor, Z: Tensor) -> bool:
     )
 
 
-def _rows(problem: IVP) -> Callable[[Tensor, Tensor], Any]:
+def _rows(problem: IVP, device: torch.device) -> Callable[[Tensor, Tensor], Any]:
     if problem.system is not None:
-        rows, p = problem.system.rhs_torch(), torch.tensor(problem.parameters, dtype=torch.float64)
+        rows = problem.system.rhs_torch()
+        p = torch.tensor(problem.parameters, dtype=torch.float64, device=device)
         return lambda t, Z: rows(t, Z, p)
     f, n, order = problem.f, problem.n, problem.order
     extra = (parameters_of(problem.params),) if problem.params is not None else ()
@@ -105,7 +108,7 @@ def _row(row: Any, t: Tensor) -> Tensor:
     if isinstance(row, np.ndarray | np.generic):
         raise TypeError("a row is a NumPy array")
     if not isinstance(row, Tensor):
-        row = torch.tensor(float(row), dtype=t.dtype)
+        row = torch.tensor(float(row), dtype=t.dtype, device=t.device)
     return row.to(t.dtype).expand(t.shape) if row.ndim == 0 else row.to(t.dtype).reshape(t.shape)
 
 

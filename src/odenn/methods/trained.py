@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -42,12 +42,17 @@ class Piece:
             total = [a + b for a, b in zip(total, added, strict=True)]
         return total
 
+    def moved(self, network: Trainable, device: torch.device) -> Piece:
+        """The same on another device; `network` is what its stages have in common, there."""
+        trial = replace(self.trial, scale=self.trial.scale.to(device))
+        return Piece(trial, tuple(Stage(network, each.w.to(device), each.scale.to(device)) for each in self.stages))
+
     def levels(self, t: Array, top: int) -> list[Array]:
         """y, y', ..., y^(top), each (n, k), at times t (k,)."""
         with torch.no_grad():
-            x = scaled_time(self.trial, torch.tensor(t, dtype=torch.float64))
+            x = scaled_time(self.trial, torch.tensor(t, dtype=torch.float64, device=self.trial.scale.device))
             parts = by_time(self.series(x, top + 1), self.trial.length)
-        return [np.ascontiguousarray(part.numpy().T) for part in parts]
+        return [np.ascontiguousarray(part.cpu().numpy().T) for part in parts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,14 +124,15 @@ class _PieceModule(nn.Module):
     def __init__(self, piece: Piece) -> None:
         super().__init__()
         self.trial = piece.trial
-        self.scales = [stage.scale for stage in piece.stages]
+        for place, stage in enumerate(piece.stages):
+            self.register_buffer(f"scale_{place}", stage.scale, persistent=False)
         self.networks = nn.ModuleList(stage.network.module(stage.w) for stage in piece.stages)
 
     def forward(self, t: Tensor) -> Tensor:
         x = scaled_time(self.trial, t)
         y, factor = self.trial.base(x, 1)[0], self.trial.factor(x, 1)[0]
-        for scale, network in zip(self.scales, self.networks, strict=True):
-            y = y + scale * factor * network(x[:, None])
+        for place, network in enumerate(self.networks):
+            y = y + self.get_buffer(f"scale_{place}") * factor * network(x[:, None])
         return y
 
 
@@ -136,9 +142,12 @@ class PiecewiseNetwork(nn.Module):
     Differentiable by t and by the weights, also under torch.func.
     """
 
+    edges: Tensor
+
     def __init__(self, networks: TrainedNetworks) -> None:
         super().__init__()
-        self.edges = torch.tensor(networks.left[1:], dtype=torch.float64)
+        edges = torch.tensor(networks.left[1:], dtype=torch.float64, device="cpu")
+        self.register_buffer("edges", edges, persistent=False)
         self.pieces = nn.ModuleList(_PieceModule(piece) for piece in networks.pieces)
         self.n = networks.n
         self.span = float(networks.left[0]), float(networks.right[-1])
@@ -155,7 +164,7 @@ class PiecewiseNetwork(nn.Module):
                 y = torch.where((t >= edge)[:, None], piece(t), y)
             return y
         window = torch.searchsorted(self.edges, t.detach(), right=True)
-        y = torch.zeros(t.numel(), self.n, dtype=torch.float64)
+        y = t.new_zeros(t.numel(), self.n)
         for w in window.unique().tolist():
             here = (window == w).nonzero()[:, 0]
             y = y.index_put((here,), self.pieces[w](t[here]))

@@ -104,7 +104,7 @@ class MLP:
     def build(self, outputs: int, *, seed: int = 0) -> MLPModule:
         """A torch module from (k, 1) to (k, outputs), float64, drawn from a generator of its own."""
         network = self.trainable(outputs)
-        return network.module(network.start(torch.Generator().manual_seed(seed), paired=False))
+        return network.module(network.start(torch.Generator("cpu").manual_seed(seed), paired=False))
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def _dot(a: Iterable[Tensor], b: Iterable[Tensor]) -> Tensor:
 
 
 def _uniform(generator: torch.Generator, reach: float, *shape: int) -> Tensor:
-    return torch.empty(*shape, dtype=torch.float64).uniform_(-reach, reach, generator=generator)
+    return torch.empty(*shape, dtype=torch.float64, device="cpu").uniform_(-reach, reach, generator=generator)
 
 
 def _paired(W: Tensor, b: Tensor, *, first: bool, last: bool) -> tuple[Tensor, Tensor]:
@@ -252,7 +252,7 @@ class MLPModule(nn.Module):
         self.activation = network.activation
         self.linears = nn.ModuleList()
         for W, b in network.layers(w.detach()):
-            linear = nn.Linear(W.shape[1], W.shape[0], dtype=torch.float64)
+            linear = nn.Linear(W.shape[1], W.shape[0], dtype=torch.float64, device=W.device)
             linear.load_state_dict({"weight": W, "bias": b})
             self.linears.append(linear)
 
@@ -336,7 +336,7 @@ class ModuleWeights:
 def _check_module(module: nn.Module, outputs: int) -> None:
     try:
         with torch.no_grad():
-            values = module.double()(torch.zeros(3, 1, dtype=torch.float64))
+            values = module.double()(torch.zeros(3, 1, dtype=torch.float64, device=_device_of(module)))
     except Exception as error:
         raise ValueError(
             f"`network` must map times (k, 1) to (k, {outputs}), but called with (3, 1) it failed: {error}"
@@ -370,14 +370,21 @@ def _way_to_oscillation(network: Trainable, w: Tensor, degree: int) -> float:
     return float((U.T @ torch.cos(degree * angle) / S.clamp(min=1e-14 * float(S[0]) + 1e-300)).norm())
 
 
-def trainable(network: MLP | nn.Module, outputs: int) -> Trainable:
-    """What the methods train: an `MLP`, or a copy of any module from (k, 1) to (k, outputs)."""
+def _device_of(module: nn.Module) -> torch.device:
+    return next(part.device for part in module.parameters())
+
+
+CPU = torch.device("cpu")
+
+
+def trainable(network: MLP | nn.Module, outputs: int, device: torch.device = CPU) -> Trainable:
+    """What the methods train: an `MLP`, or a copy on `device` of any module from (k, 1) to (k, outputs)."""
     if isinstance(network, MLP):
         return network.trainable(outputs)
     if isinstance(network, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance] - not everybody checks types
         import copy
 
-        return ModuleWeights(copy.deepcopy(network), outputs)
+        return ModuleWeights(copy.deepcopy(network).to(device), outputs)
     raise TypeError(f"`network` must be odenn.MLP(...) or a torch.nn.Module, got {type(network).__name__}")
 
 

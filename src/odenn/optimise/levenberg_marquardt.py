@@ -126,7 +126,7 @@ class LevenbergMarquardt:
         With `resume` it goes on from a snapshot; the history then begins there.
         """
         with torch.no_grad():
-            state, best, peaks = self._begin(objective, w) if resume is None else self._resumed(objective, resume)
+            state, best, peaks = self._begin(objective, w) if resume is None else self._resumed(objective, resume, w)
             history: list[Record] = []
             while not state.stop:
                 state = self._checked(state, peaks, goal)
@@ -155,12 +155,11 @@ class LevenbergMarquardt:
         state = self.init(objective, w)
         return state, w, [_peak(state.r)]
 
-    def _resumed(self, objective: Objective, snapshot: Snapshot) -> tuple[State, Tensor, list[float]]:
-        r, J = objective.linearise(snapshot["w"])
-        state = State(
-            snapshot["w"], r, J, snapshot["damping"], snapshot["iteration"], snapshot["moved"], snapshot["stop"]
-        )
-        return state, snapshot["best"], list(snapshot["peaks"])
+    def _resumed(self, objective: Objective, snapshot: Snapshot, like: Tensor) -> tuple[State, Tensor, list[float]]:
+        w, best = snapshot["w"].to(like), snapshot["best"].to(like)  # files hold them on the CPU
+        r, J = objective.linearise(w)
+        state = State(w, r, J, snapshot["damping"], snapshot["iteration"], snapshot["moved"], snapshot["stop"])
+        return state, best, list(snapshot["peaks"])
 
     def _checked(self, state: State, peaks: list[float], goal: float) -> State:
         if not math.isfinite(peaks[-1]):

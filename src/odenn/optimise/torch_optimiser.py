@@ -106,6 +106,7 @@ class TorchOptimiser:
                 weights.copy_(resume["w"])
             optimiser.load_state_dict(dict(resume["optimiser"]))
             course = _Course(**{each.name: resume[each.name] for each in fields(_Course)})
+            course.best = course.best.to(weights)  # files hold it on the CPU
         stop = "iterations"
         history: list[Record] = []
         lookup: dict[str, Any] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from odenn.networks.tables import Array, Tables
 from odenn.networks.windows import Windows
 from odenn.problem import IVP
 from odenn.status import Status
+
+if TYPE_CHECKING:
+    import torch
 
 # Local tolerance as a fraction of the global one. The order is so high that a hundred times less error costs a fifth
 # more windows, and what is over is room for growth along the solution, which otherwise would take a second attempt.
@@ -51,6 +54,8 @@ class Collocation:
         Length that no window exceeds; for right-hand sides with short pulses, which long windows could step over.
     max_windows, max_seconds
         Budget.
+    device
+        "auto" or "cpu": collocation computes in NumPy. Its solutions can be called with torch tensors on any device.
 
     Examples
     --------
@@ -64,6 +69,7 @@ class Collocation:
     longest: float | None = None
     max_windows: int = 200_000
     max_seconds: float | None = None
+    device: str | torch.device = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, Legendre | Features):
@@ -76,6 +82,11 @@ class Collocation:
             raise ValueError(f"`max_windows` must be a positive whole number, got {self.max_windows!r}")
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ValueError(f"`max_seconds` must be positive or None, got {self.max_seconds!r}")
+        if str(self.device) not in ("auto", "cpu"):
+            raise ValueError(
+                f"Collocation computes on the CPU, got device={str(self.device)!r}: leave it out, or train a network "
+                "there, method=odenn.Residual(device=...)"
+            )
 
     def run(self, problem: IVP, *, rtol: float, atol: Array | None, progress: Progress | None = None) -> Outcome:
         """Solve `problem` to |error_i(t)| <= atol_i + rtol max_{s <= t} |y_i(s)|; atol (n,), None for the default."""

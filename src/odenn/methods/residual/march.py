@@ -51,6 +51,7 @@ class Plan:
     problem: IVP
     rhs: TorchRhs
     network: Trainable
+    home: Trainable  # the same on the CPU, where solutions live
     starts: Sequence[Tensor]  # weights that the networks of every window start from, one for each stage
     optimizer: Optimiser
     points: int
@@ -64,6 +65,10 @@ class Plan:
     size_floor: Tensor  # (n,) atol / rtol
     exact: bool  # shorter windows get any tolerance: Gauss-Newton steps, no kinks
     max_windows: int
+
+    @property
+    def device(self) -> torch.device:
+        return self.size_floor.device
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +100,7 @@ def march(plan: Plan, control: RunControl) -> Leg:
     span = abs(plan.end - t)
     smallest = 1e-9 * span
     h = _first_length(problem, span)
-    peak = torch.tensor(np.abs(z[: problem.n]))
+    peak = np.abs(z[: problem.n])
     pieces: list[Piece] = []
     tries = 0
     reason = FINISHED
@@ -130,8 +135,8 @@ def march(plan: Plan, control: RunControl) -> Leg:
             break
         control.kept.append(fitted.course)
         pieces.append(fitted.piece)
-        x = chebyshev(16)
-        peak = torch.maximum(peak, fitted.piece.series(x, 1)[0].abs().amax(0))
+        values = fitted.piece.series(chebyshev(16, plan.device), 1)[0]
+        peak = np.maximum(peak, values.abs().amax(0).cpu().numpy())
         z, t = new, t + length if abs(plan.end - t - length) > 1e-12 * span else plan.end
         h = abs(length) * (LONGER if fitted.iterations <= EASY and tries == 0 else _pace(fitted.iterations))
         tries = 0
@@ -139,33 +144,33 @@ def march(plan: Plan, control: RunControl) -> Leg:
             reason = stop.name
             break
         control.accepted(1 - abs(plan.end - t) / span)
-    return Leg(reason, tuple(pieces), t, z, h)
+    return Leg(reason, tuple(piece.moved(plan.home, torch.device("cpu")) for piece in pieces), t, z, h)
 
 
 def fit_window(
-    plan: Plan, t: float, z: Array, length: float, peak: Tensor, warm: Tensor | None, control: RunControl
+    plan: Plan, t: float, z: Array, length: float, peak: Array, warm: Tensor | None, control: RunControl
 ) -> Fitted:
     """Train the networks of the window from t over `length`, starting in the states z (N,)."""
     orders = plan.problem.orders
     scale, size = _scales(plan, t, z, length, peak)
     trial = InitialTrial(start=t, length=length, values=_by_component(plan.problem, z), scale=scale, decay=plan.decay)
-    weight = torch.tensor([abs(length) ** k for k in orders], dtype=torch.float64) / (size + plan.size_floor)
+    weight = size.new_tensor([abs(length) ** k for k in orders]) / (size + plan.size_floor)
     piece = Piece(trial, ())
-    generator = torch.Generator().manual_seed(plan.seed)
+    generator = torch.Generator("cpu").manual_seed(plan.seed)
     excess, iterations, goal = math.inf, 0, plan.rtol
     course: tuple[Record, ...] = ()
     before = math.inf, piece  # what the stages so far leave, in tolerances, and the solution with them
     for stage in range(plan.stages):
         goal = plan.rtol * (1.0 if stage == plan.stages - 1 else FIRST_STAGE)
         w = warm if warm is not None and stage == 0 else plan.starts[stage]
-        x = _sample(plan.sampling, plan.points * (stage + 1), generator)
+        x = _sample(plan.sampling, plan.points * (stage + 1), generator, plan.device)
         best: tuple[float, Piece, Tensor] | None = None
         for _ in range(ROUNDS):
             objective = ResidualObjective(plan.rhs, orders, piece, plan.network, scale, weight, x)
             fit = _run(plan, objective, w, AIM * goal, (t, length, stage, x.numel(), *z), control)
             course = fit.history
             trained = Piece(trial, (*piece.stages, Stage(plan.network, fit.w, scale)))
-            fresh = chebyshev(2 * x.numel() + 1)
+            fresh = chebyshev(2 * x.numel() + 1, plan.device)
             r = weight[:, None] * defect_of(trained, plan.rhs, orders, fresh)
             excess, iterations = _local_error(r) / goal, max(iterations, fit.iterations)
             if best is None or excess < best[0]:
@@ -190,7 +195,7 @@ def fit_window(
 
 def starts(network: Trainable, *, paired: bool, stages: int, seed: int) -> list[Tensor]:
     """Weights to begin with, of each stage; time is scaled, so they serve all windows."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     if not (paired and isinstance(network, MLPWeights)):
         return [network.start(generator, paired=paired, frequency=FASTER**stage) for stage in range(stages)]
     # A stage has to follow what swings about once for every point that the stage before was trained on.
@@ -222,7 +227,7 @@ class _Resampled:
     def __init__(self, objective: ResidualObjective, seed: int) -> None:
         self.objective = objective
         self.blocks = objective.blocks
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator("cpu").manual_seed(seed)
 
     def residual(self, w: Tensor) -> Tensor:
         return self._drawn().residual(w)
@@ -231,21 +236,23 @@ class _Resampled:
         return self._drawn().linearise(w)
 
     def _drawn(self) -> ResidualObjective:
-        return replace(self.objective, x=_sample("random", self.objective.x.numel(), self.generator))
+        x = self.objective.x
+        return replace(self.objective, x=_sample("random", x.numel(), self.generator, x.device))
 
 
-def _sample(sampling: str, points: int, generator: torch.Generator) -> Tensor:
+def _sample(sampling: str, points: int, generator: torch.Generator, device: torch.device) -> Tensor:
     if sampling == "uniform":
-        return torch.linspace(-1.0, 1.0, points, dtype=torch.float64)
-    if sampling == "random":
-        return torch.sort(torch.empty(points, dtype=torch.float64).uniform_(-1, 1, generator=generator)).values
-    return chebyshev(points)
+        return torch.linspace(-1.0, 1.0, points, dtype=torch.float64, device=device)
+    if sampling == "random":  # drawn on the CPU: the same points on every device
+        drawn = torch.empty(points, dtype=torch.float64, device="cpu").uniform_(-1, 1, generator=generator)
+        return torch.sort(drawn).values.to(device)
+    return chebyshev(points, device)
 
 
 def _denser(sampling: str, x: Tensor, fresh: Tensor, r: Tensor, generator: torch.Generator) -> Tensor:
     """Half as many points again: where the residual is largest ("adaptive"), else everywhere."""
     if sampling != "adaptive":
-        return _sample(sampling, x.numel() + x.numel() // 2, generator)
+        return _sample(sampling, x.numel() + x.numel() // 2, generator, x.device)
     worst = torch.topk(r.abs().amax(0), max(x.numel() // 2, 1)).indices
     return torch.sort(torch.cat((x, fresh[worst]))).values
 
@@ -256,7 +263,7 @@ def _local_error(r: Tensor) -> float:
     Residuals of a trained network change sign between its points, and most of them cancels; `GUARD` of the largest is
     kept for what the quadrature misses.
     """
-    integral = r @ _integration(r.shape[1])
+    integral = r @ _integration(r.shape[1]).to(r.device)
     error = max(float(integral.abs().max()), GUARD * float(r.abs().max()))
     return error if math.isfinite(error) else math.inf
 
@@ -264,13 +271,12 @@ def _local_error(r: Tensor) -> float:
 @lru_cache(maxsize=16)
 def _integration(points: int) -> Tensor:
     """(k, k): values at the Chebyshev points -> integral over s in [0, 1] from 0 to each, exact for polynomials."""
-    nodes = (chebyshev(points).numpy() + 1) / 2
-    return torch.tensor(
-        np.linalg.solve(features(nodes, points), np.eye(points)).T @ integrated_features(nodes, points).T
-    )
+    nodes = (chebyshev(points, torch.device("cpu")).numpy() + 1) / 2
+    values = np.linalg.solve(features(nodes, points), np.eye(points)).T @ integrated_features(nodes, points).T
+    return torch.tensor(values, device="cpu")
 
 
-def _scales(plan: Plan, t: float, z: Array, length: float, peak: Tensor) -> tuple[Tensor, Tensor]:
+def _scales(plan: Plan, t: float, z: Array, length: float, peak: Array) -> tuple[Tensor, Tensor]:
     """What the network adds to each component over the window, and the component's size; from the slopes at its start
     and at an Euler step's end."""
     problem, n = plan.problem, plan.problem.n
@@ -281,7 +287,7 @@ def _scales(plan: Plan, t: float, z: Array, length: float, peak: Tensor) -> tupl
     there = np.where(np.isfinite(there), there, here)
     power = np.array([abs(length) ** k / math.factorial(k) for k in problem.orders])
     added = power * np.maximum(np.abs(here), np.abs(there))
-    size = np.maximum(peak.numpy(), np.abs(z[:n]))
+    size = np.maximum(peak, np.abs(z[:n]))
     moved = np.abs(z[:n]) + sum(
         (
             abs(length) ** level / math.factorial(level) * _level(problem, z, level)
@@ -292,7 +298,7 @@ def _scales(plan: Plan, t: float, z: Array, length: float, peak: Tensor) -> tupl
     size = np.maximum(size, moved + added)
     size = np.where(size > 0, size, max(float(size.max()), 1e-300))
     scale = np.maximum(added, LEAST_SCALE * size)
-    return torch.tensor(scale), torch.tensor(size)
+    return torch.tensor(scale, device=plan.device), torch.tensor(size, device=plan.device)
 
 
 def _level(problem: IVP, z: Array, level: int) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from odenn.certificate import Certificate
+from odenn.device.choice import check_device, chosen
 from odenn.methods.checkpoint import Checkpoint, Journal, describe
 from odenn.methods.conclusion import MET, Run, conclude
 from odenn.methods.control import Curve, RunControl
@@ -72,6 +73,9 @@ class Residual:
     reference
         The solution t (k,) -> (n, k), where it is known, such as another `Solution`: the history then has the true
         error of every iteration, relative, over the window in training, at the price of one evaluation.
+    device
+        "auto" (a CUDA device where that pays, see `odenn.device.choice`), "cpu", "cuda", or a torch.device. The
+        trained networks come back to the CPU.
 
     References
     ----------
@@ -95,6 +99,7 @@ class Residual:
     max_windows: int = 10_000
     max_seconds: float | None = None
     reference: Curve | None = field(default=None, compare=False)
+    device: str | torch.device = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, MLP | torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -121,6 +126,7 @@ class Residual:
             raise TypeError(f"`reference` must be a function of time, such as a Solution, got {self.reference!r}")
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ValueError(f"`max_seconds` must be positive or None, got {self.max_seconds!r}")
+        check_device(self.device)
 
     def run(
         self,
@@ -133,8 +139,10 @@ class Residual:
     ) -> Outcome:
         """Solve `problem` to |error_i(t)| <= atol_i + rtol max_{s <= t} |y_i(s)|; atol (n,), None for the default."""
         clock = time.perf_counter()
-        network, rhs = trainable(self.network, problem.n), torch_rhs(problem)
-        check_smoothness(self, network, max(problem.orders))
+        home = trainable(self.network, problem.n)
+        check_smoothness(self, home, max(problem.orders))
+        device = chosen(self.device, work=home.size * self.points, gauss_newton=self.optimizer.paired)
+        network, rhs = trainable(self.network, problem.n, device), torch_rhs(problem, device)
         if atol is None:
             atol = problem.default_atol(rtol)
         journal = None
@@ -145,12 +153,15 @@ class Residual:
         )
         with control:
             plan = Plan(
-                problem=problem, rhs=rhs, network=network, optimizer=self.optimizer, sampling=self.sampling,
+                problem=problem, rhs=rhs, network=network, home=home, optimizer=self.optimizer, sampling=self.sampling,
                 points=self.points if smoothness(self.network) is None else max(self.points, KINKED_POINTS),
                 stages=self.stages, decay=self.decay, seed=self.seed, max_windows=self.max_windows,
-                starts=starts(network, paired=self.optimizer.paired, stages=self.stages, seed=self.seed),
+                starts=[
+                    w.to(device)
+                    for w in starts(home, paired=self.optimizer.paired, stages=self.stages, seed=self.seed)
+                ],
                 exact=self.optimizer.paired and smoothness(self.network) is None,  # Gauss-Newton steps, no kinks
-                size_floor=torch.tensor(atol / rtol), rtol=rtol, end=problem.ends[0], edges=None,
+                size_floor=torch.tensor(atol / rtol, device=device), rtol=rtol, end=problem.ends[0], edges=None,
             )  # fmt: skip
             found, ended, attempts = self._attempts(plan, rtol, atol, control)
             run = Run(
@@ -268,10 +279,10 @@ _ORDINALS = {2: "second", 3: "third"}
 
 def _is_flat(network: Trainable, order: int) -> bool:
     """Whether the derivative of that order is zero whatever the weights; some networks start at 0."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator("cpu").manual_seed(0)
     w = network.start(generator, paired=False)
-    w = w + 0.1 * torch.randn(w.shape, dtype=w.dtype, generator=generator)
-    x = torch.linspace(-1.0, 1.0, 33, dtype=w.dtype)
+    w = w + 0.1 * torch.randn(w.shape, dtype=w.dtype, device="cpu", generator=generator)
+    x = torch.linspace(-1.0, 1.0, 33, dtype=w.dtype, device="cpu")
     with torch.no_grad():
         try:
             return not bool(network.series(w, x, order)[order].any())

@@ -71,7 +71,7 @@ class ResidualObjective:
         f, df = self.rhs.with_jacobian(self.t, Z)
         r = (self.weight[:, None] * (highest - f)).reshape(-1)
         n, C, k = len(self.orders), self.terms, self.x.numel()
-        y_bar = torch.zeros(n, C, k, n, dtype=r.dtype)
+        y_bar = r.new_zeros(n, C, k, n)
         levels, components = self.states
         y_bar[:, levels, :, components] = -df.permute(1, 0, 2)
         for i, order in enumerate(self.orders):
@@ -93,9 +93,9 @@ class ResidualObjective:
         return highest, D[levels, :, components]
 
 
-def chebyshev(points: int) -> Tensor:
+def chebyshev(points: int, device: torch.device) -> Tensor:
     """Chebyshev points in (-1, 1), without the ends."""
-    k = torch.arange(points, dtype=torch.float64)
+    k = torch.arange(points, dtype=torch.float64, device=device)
     return -torch.cos(math.pi * (k + 0.5) / points)
 
 
