@@ -28,6 +28,7 @@ STEEP = 6.0
 # Residual, relative, below which a kinked network has gone as far as its kinks let it, and one in float32 as its
 # rounding does, whose unit of 6e-8 the derivatives magnify.
 KINKED, SINGLE = 1e-2, 1e-5
+BETWEEN = 10.0  # times the misfit at its own samples that a network shows at the others, where they are too few
 RESTS, AWAY = 0.1, 0.5  # a tenth of the solution's largest slopes; half its size away from it
 
 
@@ -36,10 +37,13 @@ class Trouble(Enum):
 
     OSCILLATION = "the loss oscillates or grows instead of falling"
     PLATEAU = "the loss has stopped falling above the goal"
+    MISFIT = "the fit to the data has stopped improving above the goal"
+    ITERATIONS = "the loss was still falling when training ended"
     SCALES = "the solution grows far beyond the scale that the network was given"
     TIME = "the solution changes on a time much shorter than the window"
     KINK = "the activation has a kink, which limits the accuracy"
     DATA = "the data are further from the solution than the network is from the data"
+    SAMPLES = "the network meets the samples that it was trained on, but not those between them"
     FLOAT32 = "the residual has reached the rounding error of float32"
     FIXED_POINT = (
         "the network rests near a fixed point of the equation, where the residual is small far from the solution"
@@ -54,10 +58,13 @@ class Trouble(Enum):
 _REMEDIES = {
     Trouble.OSCILLATION: 'use LevenbergMarquardt(), or a smaller `lr`, which schedule="cosine" lowers further',
     Trouble.PLATEAU: 'use LevenbergMarquardt() and windows="auto"; if you do, a wider network, more points or stages=2',
+    Trouble.MISFIT: 'use LevenbergMarquardt() and windows="auto"; if you do, a wider network or more samples',
+    Trouble.ITERATIONS: "use LevenbergMarquardt(), or more iterations (and `max_seconds`, where that ended them)",
     Trouble.SCALES: 'use windows="auto", which finds the scale anew for every window, or more `windows`',
     Trouble.TIME: 'use windows="auto", which finds their length, or more `windows`',
     Trouble.KINK: 'use activation "tanh" or "sin", which have all derivatives',
     Trouble.DATA: "use a smaller step or a better method for the data (RK4, Reference()): more training cannot help",
+    Trouble.SAMPLES: "use more samples (a smaller step, more `points`), a smaller `validation`, or a smaller network",
     Trouble.FLOAT32: "compute in float64, the default of odenn: look for .float(), torch.float32 or a float32 model",
     Trouble.FIXED_POINT: 'use windows="auto": on short windows staying there does not pay',
 }
@@ -97,6 +104,7 @@ class Evidence:
     """What is known of a run beside its history; leave out what is not."""
 
     goal: float | None = None  # largest residual that was asked for
+    iterations: int | None = None  # most that a fit may take; one that took fewer ended because it got no further
     activation: str = ""
     smooth: int | None = None  # continuous derivatives of the activation; None: all
     order: int = 1  # of the equation
@@ -125,10 +133,12 @@ def diagnose(history: Sequence[Record], evidence: Evidence | None = None) -> tup
         _time(known),
         _kink(losses, known),
         _data(known),
+        _samples(losses, known),
         _float32(losses, known),
         _fixed_point(known),
     )
-    return tuple(finding for finding in findings if finding is not None)
+    found = tuple(finding for finding in findings if finding is not None)
+    return found or _unfinished(losses, known)
 
 
 def _worst_fit(history: Sequence[Record]) -> Array:
@@ -162,13 +172,30 @@ def _plateau(losses: Array, known: Evidence) -> Diagnosis | None:
         return None
     half = losses.size // 2
     first, second = float(losses[:half].min()), float(losses[half:].min())
-    above = known.goal is None or second > known.goal**2
-    if second < FLAT * first or not above:
+    if second < FLAT * first or not _above(second, known):
         return None
     return Diagnosis(
-        trouble=Trouble.PLATEAU,
+        trouble=_stall(known),
         evidence=f"{second:.2g} after {first:.2g} in the first half of {losses.size} iterations",
     )
+
+
+def _unfinished(losses: Array, known: Evidence) -> tuple[Diagnosis, ...]:
+    """Why a fit that shows no other trouble ended above its goal: it got no further, or had no more iterations."""
+    least = float(losses.min(initial=np.inf))
+    if losses.size == 0 or known.goal is None or not _above(least, known):
+        return ()
+    by_itself = known.iterations is not None and losses.size < known.iterations
+    evidence = f"{least:.2g} after {losses.size} iterations, the goal is {known.goal**2:.2g}"
+    return (Diagnosis(trouble=_stall(known) if by_itself else Trouble.ITERATIONS, evidence=evidence),)
+
+
+def _above(loss: float, known: Evidence) -> bool:
+    return known.goal is None or loss > known.goal**2
+
+
+def _stall(known: Evidence) -> Trouble:
+    return Trouble.PLATEAU if known.fit_error is None else Trouble.MISFIT
 
 
 def _scales(known: Evidence) -> Diagnosis | None:
@@ -210,6 +237,19 @@ def _data(known: Evidence) -> Diagnosis | None:
     return Diagnosis(
         trouble=Trouble.DATA,
         evidence=f"relative error of the data {known.data_error:.2g}, of the fit to them {known.fit_error:.2g}",
+    )
+
+
+def _samples(losses: Array, known: Evidence) -> Diagnosis | None:
+    """Few samples leave a network free between them."""
+    if known.fit_error is None or known.goal is None or not losses.size or (known.data_error or 0.0) > known.fit_error:
+        return None
+    own = float(losses.min()) ** 0.5
+    if known.fit_error <= known.goal or known.fit_error < BETWEEN * own or _above(own**2, known):
+        return None
+    return Diagnosis(
+        trouble=Trouble.SAMPLES,
+        evidence=f"misfit {known.fit_error:.2g} there, at most {own:.2g} in the mean at its own",
     )
 
 

@@ -65,6 +65,17 @@ def test_reference_data_meet_the_tolerance():
     assert calibrated(solution)
 
 
+def test_few_samples_keep_their_best_fit():
+    """Halved windows have fewer samples, and fit worse; the longer ones are kept."""
+    decay = odenn.parse("y' = -y; y(0) = 1", span=(0, 5))
+    assert fit(decay, network=MLP([16, 16]), data=RK4(0.05)).training.fit_error < 1e-6
+
+
+def test_a_finer_goal_fits_no_worse():
+    coarse, fine = (fit(pair(), data=Euler(0.05), rtol=rtol).training.fit_error for rtol in (1e-6, 1e-8))
+    assert fine <= coarse
+
+
 @pytest.mark.parametrize("slopes", [False, True])
 def test_second_order_system(slopes):
     solution = fit(coupled(), data=RK4(0.01), slopes=slopes)

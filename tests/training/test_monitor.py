@@ -10,8 +10,9 @@ from odenn import zoo
 from odenn.methods.data import Euler, Reference, Samples
 from odenn.methods.data_fit import DataFit
 from odenn.methods.residual import Residual
-from odenn.monitor import Trouble
+from odenn.monitor import Evidence, Trouble, diagnose
 from odenn.networks.mlp import MLP
+from odenn.optimise.objective import Record
 from odenn.optimise.torch_optimiser import TorchOptimiser
 
 PAIR = "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"
@@ -52,7 +53,7 @@ def test_the_loss_grows():
 
 def test_the_loss_falls_too_slowly_but_does_not_oscillate_or_rest():
     method = Residual(network=MLP([16, 16]), windows=1, optimizer=adam(1e-2, 600, "cosine"))
-    assert found(pair(), method) == []
+    assert found(pair(), method) == [Trouble.ITERATIONS]
 
 
 def test_plateau_of_a_rate_too_low():
@@ -62,6 +63,35 @@ def test_plateau_of_a_rate_too_low():
 def test_plateau_of_a_rate_that_saturates_the_network():
     """Adam's first steps are as large as its rate: all tanh units end flat, and their gradients vanish."""
     assert found(pair(), Residual(network=MLP([16, 16]), windows=1, optimizer=adam(1.0, 200))) == [Trouble.PLATEAU]
+
+
+def test_plateau_of_a_fit_to_data():
+    """Its remedy names what `DataFit` has: stages are an option of `Residual`."""
+    method = DataFit(network=MLP([8]), data=Reference(), windows=1, optimizer=adam(1e-7, 40))
+    assert found(pair(), method) == [Trouble.MISFIT]
+    assert "stages" not in Trouble.MISFIT.remedy
+
+
+@pytest.mark.parametrize(
+    ("evidence", "trouble"),
+    [
+        (Evidence(goal=1e-7, iterations=100), [Trouble.PLATEAU]),
+        (Evidence(goal=1e-7, iterations=100, fit_error=1.0), [Trouble.MISFIT]),
+        (Evidence(goal=1e-7, iterations=4), [Trouble.ITERATIONS]),
+        (Evidence(goal=1.0, iterations=100), []),
+    ],
+)
+def test_a_fit_that_gives_up_after_few_iterations_is_named(evidence, trouble):
+    course = [Record(iteration=k, loss=0.1, gradient=1.0, control=1e-8) for k in range(1, 5)]
+    assert [finding.trouble for finding in diagnose(course, evidence)] == trouble
+
+
+def test_samples_too_few_for_the_network():
+    """Nine of them, two kept out of training: the fit meets the others, and misses these."""
+    t = np.linspace(0, 4, 9)
+    exact = Samples(t, np.stack([np.exp(t), np.cosh(t)]))
+    assert Trouble.SAMPLES in found(pair(4.0), DataFit(data=exact))
+    assert Trouble.SAMPLES not in found(pair(4.0), DataFit(network=MLP([2]), data=exact))
 
 
 def test_outputs_badly_scaled():
@@ -136,7 +166,7 @@ def test_a_solution_that_comes_to_rest_is_no_collapse():
     assert Trouble.FIXED_POINT not in found(odenn.parse("y' = -5*y; y(0) = 1", span=(0, 4)), method)
 
 
-@pytest.mark.parametrize("name", ["linear-pair-2", "linear-pair-10", "harmonic", "pendulum"])
+@pytest.mark.parametrize("name", ["linear-pair-2", "linear-pair-10", "harmonic", "pendulum", "riccati"])
 @pytest.mark.parametrize("method", [Residual(), DataFit(data=Reference())], ids=["Residual", "DataFit"])
 def test_good_runs_have_no_findings(name, method):
     outcome = method.run(zoo.get(name).problem(), rtol=1e-5, atol=None)

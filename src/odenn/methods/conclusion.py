@@ -42,7 +42,11 @@ def conclude(problem: IVP, run: Run, certificate: Certificate, *, atol: Array, e
     """Outcome of a run; `evidence` is what the method itself knows for the diagnosis, which is made of a miss only."""
     status, message = _verdict(problem, run, certificate)
     known = replace(
-        evidence, courses=_courses(problem, run, certificate), data_error=run.data_error, fit_error=run.fit_error
+        evidence,
+        courses=_courses(problem, run, certificate),
+        data_error=run.data_error,
+        fit_error=run.fit_error,
+        iterations=evidence.iterations if run.ended is None else None,
     )
     # What was tried and rejected on the way is no fault of a run.
     kept = [record for history in run.kept for record in history]

@@ -39,6 +39,7 @@ SHORTEST = 12  # samples in a window that is not split further
 KINKED_SHORTEST, KINKED_GOAL = 60, 2e-5
 CHECKED = 400  # samples of a window that check the fit
 TRIES = 5  # halvings of one window
+EASY = 12  # iterations up to which the next window may be longer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +241,15 @@ class _Batches:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """A window after training."""
+
+    piece: Piece
+    misfit: float  # largest |network - data| / size, at samples that it was trained on and at others
+    fit: Fit
+
+
 class _March:
     """Windows from t0 to both ends of the data."""
 
@@ -302,39 +312,43 @@ class _March:
 
         None where it was stopped far from its goal and there are others: they are what is kept.
         """
-        stopped = False
+        best: _Fitted | None = None  # shorter windows have fewer samples: they may fit worse
         for attempt in range(TRIES + 1):
             samples = self._samples(t, h)
             few = self.few
-            piece, misfit, fit = self._fit(t, h, values, samples, few)
+            fitted = self._fit(t, h, values, samples, few)
+            best = min(best or fitted, fitted, key=_misfit)
             while (
                 self.control.stopped() is None
                 and self.method.optimizer.paired
                 and few < MANY
                 and few < samples.size
-                and misfit > self.goal
-                and (not fit.history or fit.history[-1].loss < (0.3 * misfit) ** 2)
+                and fitted.misfit > self.goal
+                and (not fitted.fit.history or fitted.fit.history[-1].loss < (0.3 * fitted.misfit) ** 2)
             ):
                 few *= 2  # better at its own samples than between them
-                piece, misfit, fit = self._fit(t, h, values, samples, few)
+                fitted = self._fit(t, h, values, samples, few)
+                best = min(best, fitted, key=_misfit)
             last = (
                 attempt == TRIES
                 or samples.size < 2 * self.shortest
                 or self.method.windows != "auto"
                 or not self.method.optimizer.paired
             )
-            stopped = self.control.stopped() is not None
-            if misfit <= self.goal or last or stopped:
+            if best.misfit <= self.goal or last or self.control.stopped() is not None:
                 break
             self.control.rejected += 1
             h *= 0.5
-        if stopped and misfit > self.goal and self.method.windows == "auto" and self.pieces:  # pyright: ignore[reportPossiblyUnboundVariable]
+        assert best is not None
+        automatic = self.method.windows == "auto"
+        if self.control.stopped() is not None and best.misfit > self.goal and automatic and self.pieces:
             return None
-        self.control.kept.append(fit.history)  # pyright: ignore[reportPossiblyUnboundVariable]
-        self.pieces.append(piece.moved(self.home, torch.device("cpu")))  # pyright: ignore[reportPossiblyUnboundVariable]
-        self.misfit = max(self.misfit, misfit)  # pyright: ignore[reportPossiblyUnboundVariable]
-        end = piece.levels(np.array([t + h]), 0)[0][:, 0]  # pyright: ignore[reportPossiblyUnboundVariable]
-        easy = fit.iterations <= 12 and self.method.windows == "auto"  # pyright: ignore[reportPossiblyUnboundVariable]
+        self.control.kept.append(best.fit.history)
+        self.pieces.append(best.piece.moved(self.home, torch.device("cpu")))
+        self.misfit = max(self.misfit, best.misfit)
+        h = best.piece.trial.length
+        end = best.piece.levels(np.array([t + h]), 0)[0][:, 0]
+        easy = best.fit.iterations <= EASY and automatic
         return t + h, tuple((float(value),) for value in end), h * (1.5 if easy else 1.0)
 
     def _samples(self, t: float, h: float) -> Indices:
@@ -342,9 +356,7 @@ class _March:
         lo, hi = min(t, t + h), max(t, t + h)
         return np.flatnonzero((self.data.t >= lo - 1e-12 * abs(h)) & (self.data.t <= hi + 1e-12 * abs(h)))
 
-    def _fit(
-        self, t: float, h: float, values: tuple[tuple[float, ...], ...], samples: Indices, few: int
-    ) -> tuple[Piece, float, Fit]:
+    def _fit(self, t: float, h: float, values: tuple[tuple[float, ...], ...], samples: Indices, few: int) -> _Fitted:
         method, data = self.method, self.data
         training, check = _split(samples, method, few)
         Y = data.y[:, samples] if samples.size else data.y[:, :1]
@@ -374,7 +386,7 @@ class _March:
         piece = Piece(trial, (Stage(self.network, fit.w, scale),))
         checked = np.union1d(training, check)[:: max(1, (training.size + check.size) // CHECKED)]
         misfit = np.abs(piece.levels(data.t[checked], 0)[0] - data.y[:, checked]) / self.size[:, checked]
-        return piece, float(np.nan_to_num(misfit, nan=np.inf).max(initial=0.0)), fit
+        return _Fitted(piece, float(np.nan_to_num(misfit, nan=np.inf).max(initial=0.0)), fit)
 
     def _objective(self, piece: Piece, samples: Indices) -> DataObjective:
         """The misfit of a window at some of its samples."""
@@ -395,6 +407,10 @@ class _March:
         )
 
 
+def _misfit(fitted: _Fitted) -> float:
+    return fitted.misfit
+
+
 def _mean_square(r: Tensor) -> float:
     return float((r * r).mean())
 
@@ -406,8 +422,10 @@ def _running_size(problem: IVP, data: Trajectory) -> Array:
     for side in (data.t >= t0, data.t < t0):
         order = np.flatnonzero(side)[np.argsort(np.abs(data.t[side] - t0))]
         size[:, order] = np.maximum.accumulate(np.abs(data.y[:, order]), axis=1)
-    # A component that starts at zero is measured by a thousandth of what it becomes until it is larger.
-    return np.maximum(size, np.maximum(1e-3 * np.abs(data.y).max(axis=1, keepdims=True) * (size[:, :1] == 0), 1e-300))
+    # A component that starts at zero, up to rounding, is measured by a thousandth of what it becomes until it is larger.
+    peak = np.abs(data.y).max(axis=1, keepdims=True)
+    zero = np.abs(problem.initial[: problem.n, None]) <= np.finfo(float).eps * peak
+    return np.maximum(size, np.maximum(1e-3 * peak * zero, 1e-300))
 
 
 def _split(samples: Indices, method: DataFit, few: int) -> tuple[Indices, Indices]:
@@ -431,6 +449,7 @@ def _evidence(method: DataFit, problem: IVP, goal: float) -> Evidence:
     kinks = smoothness(method.network)
     return Evidence(
         goal=goal,
+        iterations=method.optimizer.most,
         activation=kinks.activation if kinks else "",
         smooth=kinks.smooth if kinks else None,
         order=max(problem.orders),

@@ -77,6 +77,11 @@ class LevenbergMarquardt:
             raise ValueError("`patience` must be a positive whole number and `progress` lie in (0, 1]")
 
     @property
+    def most(self) -> int:
+        """Iterations that one network may take."""
+        return self.max_iterations
+
+    @property
     def paired(self) -> bool:
         """It takes whole Gauss-Newton steps, so networks start paired (see `MLPWeights.start`)."""
         return True

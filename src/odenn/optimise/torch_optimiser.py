@@ -79,6 +79,11 @@ class TorchOptimiser:
             raise ValueError(f"`patience` must be a positive whole number or None, got {self.patience!r}")
 
     @property
+    def most(self) -> int:
+        """Steps that one network may take."""
+        return self.iterations
+
+    @property
     def paired(self) -> bool:
         """Networks start as they are usually drawn: a first-order step would be far too long on a paired start."""
         return False

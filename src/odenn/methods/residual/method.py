@@ -298,6 +298,7 @@ def _evidence(method: Residual, problem: IVP, rhs: TorchRhs, local: float) -> Ev
     kinks = smoothness(method.network)
     return Evidence(
         goal=AIM * local,
+        iterations=method.optimizer.most,
         activation=kinks.activation if kinks else "",
         smooth=kinks.smooth if kinks else None,
         order=max(problem.orders),
