@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 
 import odenn
 from odenn import MLP, RK4, DataFit, Euler, Residual, TorchOptimiser
-from odenn.certificate import certify
+from odenn.certificate import certify, rounding
 
 T = np.linspace(0, 2, 301)
 
@@ -117,6 +118,17 @@ def test_of_a_stiff_defect():
     )
     found = certificate(problem, functions)
     np.testing.assert_allclose(estimate(found)[0], np.abs(size * np.sin(3 * T)), atol=0.02 * size)
+
+
+@pytest.mark.parametrize("text", ["y' = -y", "y' = 1e8*(cos(t) - y) - sin(t)", "y'' = -sin(y); y'(0) = 0", "y' = 1"])
+def test_double_precision_is_seen(text):
+    assert rounding(odenn.parse(f"{text}; y(0) = 1", span=(0, 2))) == 0
+
+
+@pytest.mark.parametrize("f", [lambda t, y: [-y[0].float()], lambda t, y: [torch.cos(y[0].float()).double() - y[0]]])
+def test_single_precision_is_measured(f):
+    """Also where what comes out is converted back."""
+    assert 3e-9 < rounding(odenn.IVP(f, y0=[0.7], span=(0, 2))) < 1e-7
 
 
 SMALL = MLP([12, 12], "tanh")

@@ -9,6 +9,7 @@ from torch import nn
 
 import odenn
 from odenn.methods.residual import Residual
+from odenn.monitor import Trouble
 from odenn.networks.mlp import MLP
 from odenn.optimise.torch_optimiser import TorchOptimiser
 
@@ -225,3 +226,33 @@ def test_mistakes_are_named():
         solve(pair(), Residual(windows=[1.0, 5.0]))
     with pytest.raises(ValueError, match="2 component"):
         solve(pair(), Residual(network=nn.Linear(1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "trouble"),
+    [
+        (TorchOptimiser(name="LBFGS", lr=1.0, iterations=40), Trouble.PLATEAU),
+        (TorchOptimiser(lr=1e-2, iterations=60), Trouble.ITERATIONS),
+    ],
+    ids=["LBFGS", "Adam"],
+)
+def test_first_order_optimisers_come_to_the_end_with_what_they_reach(optimiser, trouble):
+    """Two halvings show that shorter windows are no cure; from there on they stay as long as the best of the tries."""
+    outcome = Residual(network=MLP([16, 16]), optimizer=optimiser).run(pair(), rtol=1e-6, atol=None)
+    assert outcome.status is odenn.Status.TOLERANCE
+    assert outcome.reached == (0.0, 2.0)
+    assert outcome.stats.windows <= 9
+    assert outcome.stats.rejected == 2
+    assert [found.trouble for found in outcome.training.diagnoses] == [trouble]
+    assert "LevenbergMarquardt" in trouble.remedy
+
+
+def test_a_tolerance_below_the_right_hand_sides_precision():
+    """What is computed in float32 is not resolved by ever shorter windows."""
+    problem = odenn.IVP(lambda t, y: [(-y[0].float()).double()], y0=[1.0], span=(0, 1))
+    solution = solve(problem, rtol=1e-9)
+    assert solution.status is odenn.Status.TOLERANCE
+    assert solution.stats.windows < 20
+    assert [found.trouble for found in solution.training.diagnoses] == [Trouble.FLOAT32]
+    error, t = true_error(solution, lambda t: np.exp(-t)[None])
+    assert 0.2 < error.max() / solution.error(t).max() < 5

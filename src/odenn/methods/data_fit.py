@@ -422,7 +422,7 @@ def _running_size(problem: IVP, data: Trajectory) -> Array:
     for side in (data.t >= t0, data.t < t0):
         order = np.flatnonzero(side)[np.argsort(np.abs(data.t[side] - t0))]
         size[:, order] = np.maximum.accumulate(np.abs(data.y[:, order]), axis=1)
-    # A component that starts at zero, up to rounding, is measured by a thousandth of what it becomes until it is larger.
+    # A component that starts at zero, up to rounding, is measured by a thousandth of its peak until it is larger.
     peak = np.abs(data.y).max(axis=1, keepdims=True)
     zero = np.abs(problem.initial[: problem.n, None]) <= np.finfo(float).eps * peak
     return np.maximum(size, np.maximum(1e-3 * peak * zero, 1e-300))

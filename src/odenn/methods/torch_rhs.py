@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from odenn.calling import parameters_of
+from odenn.certificate import rounding
 from odenn.problem import IVP
 
 REMEDY = (
     "training needs a right-hand side that torch can differentiate: write it with plain arithmetic, with torch "
     "functions (torch.sin instead of np.sin or math.sin), or as text (odenn.parse), which needs no rewriting"
 )
+SINGLE = 3e-8  # relative rounding error of float32, root mean square
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,7 @@ class TorchRhs:
 
     rows: Callable[[Tensor, Tensor], Any]
     n: int
-    single: bool = False  # a row is computed in less than float64
+    coarse: float = 0.0  # relative rounding error, where something is computed in less than float64
 
     def __call__(self, t: Tensor, Z: Tensor) -> Tensor:
         """(n, k) at times t (k,) and states Z (N, k), differentiable."""
@@ -72,7 +74,7 @@ def torch_rhs(problem: IVP, device: torch.device) -> TorchRhs:
         values.cpu().numpy(), expected, rtol=1e-6, atol=1e-9 * float(np.abs(expected).max()), equal_nan=True
     ):
         raise ValueError(f"`f` gives other values for torch tensors than for NumPy arrays; {REMEDY}")
-    return replace(rhs, single=_single(rhs, t, Z))
+    return replace(rhs, coarse=max(rounding(problem), SINGLE if _single(rhs, t, Z) else 0.0))
 
 
 def _single(rhs: TorchRhs, t: Tensor, Z: Tensor) -> bool:

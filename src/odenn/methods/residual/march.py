@@ -41,6 +41,7 @@ ROOM = 1e6
 LEAST_SCALE = 1e-3  # of a component's size: so much the network may add to it even where it hardly moves
 OVERFITTED = 1e6  # tolerances at fresh points; above it more points are no cure
 ROUNDS = 3  # of training with more points, where fresh points show a residual that the others do not
+HALVINGS = 2  # of a window, by optimisers that shorter windows may not help
 FINISHED, STUCK = "finished", "stuck"
 
 
@@ -102,7 +103,8 @@ def march(plan: Plan, control: RunControl) -> Leg:
     h = _first_length(problem, span)
     peak = np.abs(z[: problem.n])
     pieces: list[Piece] = []
-    tries = 0
+    missed: list[Fitted] = []  # of this window, from long to short
+    settled = False  # shorter windows have been tried in vain
     reason = FINISHED
     while abs(plan.end - t) > 1e-12 * span:
         stop = control.stopped()
@@ -113,22 +115,27 @@ def march(plan: Plan, control: RunControl) -> Leg:
         warm = pieces[-1].stages[0].w if pieces and not plan.optimizer.paired else None
         fitted = fit_window(plan, t, z, length, peak, warm, control)
         stop = control.stopped()
-        # First-order optimisers and kinked networks do not reach a tolerance by shorter windows alone: after two
-        # tries what was found is kept, and the certificate says what it is worth. So it is where training was
-        # stopped and there is nothing else.
-        forced = plan.edges is not None or (not plan.exact and tries >= 2) or (stop is not None and not pieces)
-        if not fitted.excess <= 1.0 and not forced:
-            if stop is not None:
+        if not fitted.excess <= 1.0 and plan.edges is None:
+            missed.append(fitted)
+            # First-order optimisers and kinked networks do not reach a tolerance by shorter windows alone: after two
+            # halvings the best try is kept, the windows stay as long as that one, and the certificate says what it is
+            # worth. The best is also kept where training was stopped and there is nothing else.
+            vain = not plan.exact and (settled or len(missed) > HALVINGS)
+            if vain or (stop is not None and not pieces):
+                settled = vain
+                fitted = min(missed, key=_excess)
+            elif stop is not None:
                 reason = stop.name
                 break
-            control.rejected += 1
-            tries += 1
-            h = abs(length) * SHORTER
-            if h < smallest:
-                reason = STUCK
-                control.kept.append(fitted.course)
-                break
-            continue
+            else:
+                control.rejected += 1
+                h = abs(length) * SHORTER
+                if h < smallest:
+                    reason = STUCK
+                    control.kept.append(fitted.course)
+                    break
+                continue
+        length = fitted.piece.trial.length
         new = _end_state(problem, fitted.piece)
         if not np.isfinite(new).all():
             reason = STUCK if stop is None else stop.name
@@ -138,8 +145,10 @@ def march(plan: Plan, control: RunControl) -> Leg:
         values = fitted.piece.series(chebyshev(16, plan.device), 1)[0]
         peak = np.maximum(peak, values.abs().amax(0).cpu().numpy())
         z, t = new, t + length if abs(plan.end - t - length) > 1e-12 * span else plan.end
-        h = abs(length) * (LONGER if fitted.iterations <= EASY and tries == 0 else _pace(fitted.iterations))
-        tries = 0
+        h = abs(length)
+        if fitted.excess <= 1.0 or not settled:
+            h *= LONGER if fitted.iterations <= EASY and not missed else _pace(fitted.iterations)
+        missed.clear()
         if stop is not None:
             reason = stop.name
             break
@@ -337,6 +346,10 @@ def _first_length(problem: IVP, span: float) -> float:
 def _fitting(h: float, remaining: float) -> float:
     """The next length; two equal windows rather than a long one and a scrap."""
     return remaining if h >= 0.95 * remaining else remaining / 2 if h > 0.55 * remaining else h
+
+
+def _excess(fitted: Fitted) -> float:
+    return fitted.excess
 
 
 def _pace(iterations: int) -> float:

@@ -186,10 +186,11 @@ class Residual:
         """Solve with a finer local tolerance until the certificate is content; the best attempt, why and where it
         ended early, and how many there were."""
         problem, fraction, attempt = plan.problem, LOCAL, 0
+        finest = max(FINEST, plan.rhs.coarse)
         best: _Attempt | None = None
         while True:
             attempt += 1
-            local = max(fraction * rtol, FINEST)
+            local = max(fraction * rtol, finest)
             found = self._attempt(replace(plan, rtol=local), control)
             ended = _ended(problem, found.legs)
             if ended is not None:
@@ -210,7 +211,7 @@ class Residual:
                 found.worst, best = worst, found
             # Far from any solution a finer tolerance is not what is missing.
             final = self.windows != "auto" or not plan.exact
-            if worst <= MET or not worst < 1e12 or final or attempt == ATTEMPTS or local == FINEST:
+            if worst <= MET or not worst < 1e12 or final or attempt == ATTEMPTS or local == finest:
                 return best, None, attempt
             control.note_worst(attempt, worst)
             fraction *= max(0.15 / worst, 1e-4)
@@ -302,7 +303,7 @@ def _evidence(method: Residual, problem: IVP, rhs: TorchRhs, local: float) -> Ev
         activation=kinks.activation if kinks else "",
         smooth=kinks.smooth if kinks else None,
         order=max(problem.orders),
-        single=rhs.single,
+        single=rhs.coarse > 0,
     )
 
 
