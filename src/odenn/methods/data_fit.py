@@ -23,7 +23,7 @@ from odenn.networks.activations import product
 from odenn.networks.mlp import MLP, Trainable, smoothness, trainable
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
-from odenn.optimise.objective import Fit, Optimiser, check_optimiser
+from odenn.optimise.objective import Fit, Optimiser, check_optimiser, limit
 from odenn.optimise.torch_optimiser import TorchOptimiser
 from odenn.problem import IVP
 from odenn.status import Status
@@ -449,7 +449,7 @@ def _evidence(method: DataFit, problem: IVP, goal: float) -> Evidence:
     kinks = smoothness(method.network)
     return Evidence(
         goal=goal,
-        iterations=method.optimizer.most,
+        iterations=limit(method.optimizer),
         activation=kinks.activation if kinks else "",
         smooth=kinks.smooth if kinks else None,
         order=max(problem.orders),

@@ -99,6 +99,11 @@ class Optimiser(Protocol):
         ...
 
 
+def limit(optimiser: Optimiser) -> int | None:
+    """Iterations that one network may take, where an optimiser says so (`most`)."""
+    return getattr(optimiser, "most", None)
+
+
 def check_optimiser(optimiser: Any) -> None:
     """Raise TypeError where it is none."""
     if isinstance(optimiser, type) or not isinstance(optimiser, Optimiser):

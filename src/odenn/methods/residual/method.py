@@ -24,7 +24,7 @@ from odenn.monitor import Evidence
 from odenn.networks.mlp import MLP, Trainable, smoothness, trainable
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
-from odenn.optimise.objective import Optimiser, Record, check_optimiser
+from odenn.optimise.objective import Optimiser, Record, check_optimiser, limit
 from odenn.problem import IVP
 from odenn.status import Status
 from odenn.trial import DECAYS
@@ -299,7 +299,7 @@ def _evidence(method: Residual, problem: IVP, rhs: TorchRhs, local: float) -> Ev
     kinks = smoothness(method.network)
     return Evidence(
         goal=AIM * local,
-        iterations=method.optimizer.most,
+        iterations=limit(method.optimizer),
         activation=kinks.activation if kinks else "",
         smooth=kinks.smooth if kinks else None,
         order=max(problem.orders),
