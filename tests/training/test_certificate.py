@@ -8,7 +8,8 @@ import torch
 
 import odenn
 from odenn import MLP, RK4, DataFit, Euler, Residual, TorchOptimiser
-from odenn.certificate import certify, rounding
+from odenn.certificate import certify
+from odenn.rounding import rounding
 
 T = np.linspace(0, 2, 301)
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from odenn.calling import parameters_of
-from odenn.certificate import rounding
 from odenn.problem import IVP
+from odenn.rounding import rounding
 
 REMEDY = (
     "training needs a right-hand side that torch can differentiate: write it with plain arithmetic, with torch "
