@@ -22,7 +22,7 @@ from numpy.polynomial.chebyshev import chebder, chebvander
 
 from odenn.calling import Checked
 from odenn.methods.collocation import Collocation
-from odenn.methods.outcome import Outcome
+from odenn.methods.outcome import Outcome, Work
 from odenn.networks.legendre import Legendre, LegendreUnits
 from odenn.networks.tables import Array
 from odenn.networks.windows import Windows
@@ -95,13 +95,20 @@ class Halt:
 
 
 def certify(
-    problem: IVP, trained: Trained, *, rtol: float, atol: Array, stop: Callable[[], bool] | None = None
+    problem: IVP,
+    trained: Trained,
+    *,
+    rtol: float,
+    atol: Array,
+    stop: Callable[[], bool] | None = None,
+    work: Work | None = None,
 ) -> Certificate:
     """Estimate the global error of `trained` on all its windows.
 
     rtol and atol (n,) are the contract |error_i(t)| <= atol_i + rtol max_{s <= t} |y_i(s)|. `stop` is asked now and
-    then; once it says True, the error of what is left is infinite: it is not known.
+    then; once it says True, the error of what is left is infinite: it is not known. `work` counts the evaluations.
     """
+    work = work or Work()
     halt = Halt(stop)
     t0 = float(problem.t0 or 0.0)
     order = np.argsort(np.abs(trained.start - t0), kind="stable")
@@ -121,7 +128,7 @@ def certify(
             least = 1e-3 * float(atol.min())
             solved = None
             if bounded and not halt():
-                solved = _window_error(problem, function, (a, h), e0, peak, least, coarse, halt)
+                solved = _window_error(problem, function, (a, h), e0, peak, least, coarse, halt, work)
             if solved is None:
                 unbounded = a if unbounded is None else unbounded
                 parts.append(_unknown(problem.n, a, h))
@@ -215,6 +222,7 @@ def _window_error(
     least: float,
     coarse: float,
     halt: Halt,
+    work: Work,
 ) -> tuple[Outcome, float] | None:
     """Solve the error equation on one window; None where it cannot even start.
 
@@ -236,6 +244,7 @@ def _window_error(
     def fill(t: Array, e: Array, p: Array, out: Array) -> None:
         if halt():
             raise StoppedError
+        work.add(t.size)
         Z, slopes = function(t)
         np.subtract(problem.first_order(t, Z + e), slopes, out=out)
 

@@ -6,6 +6,7 @@ import pytest
 import odenn
 from odenn.methods.data import CSV, RK4, Euler, Reference, Samples
 from odenn.methods.data_fit import DataFit
+from odenn.methods.residual import Residual
 from odenn.monitor import Trouble
 from odenn.networks.mlp import MLP
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
@@ -63,6 +64,28 @@ def test_reference_data_meet_the_tolerance():
     solution = fit(pair(), data=Reference(), rtol=1e-6)
     assert solution.success
     assert calibrated(solution)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        DataFit(data=RK4(0.05)),
+        DataFit(data=Reference()),
+        Residual(),
+        Residual(network=MLP([8]), optimizer=TorchOptimiser(iterations=30)),
+    ],
+)
+def test_evaluations_of_the_right_hand_side_are_counted(method):
+    """Of data, training and certificate; those that probe the function or difference it come on top."""
+    made = []
+
+    def f(t, y):
+        made.append(np.asarray(t).size)
+        return [y[0], y[0] - y[1]]
+
+    stats = method.run(odenn.IVP(f, y0=[1.0, 1.0], span=(0, 2)), rtol=1e-6, atol=None).stats
+    assert 0.6 * sum(made) < stats.evaluations <= sum(made)
+    assert stats.calls <= len(made)
 
 
 def test_few_samples_keep_their_best_fit():

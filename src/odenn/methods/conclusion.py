@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from odenn.certificate import Certificate
-from odenn.methods.outcome import Outcome, Stats, Training
+from odenn.methods.outcome import Outcome, Stats, Training, Work
 from odenn.methods.trained import TrainedNetworks
 from odenn.monitor import Course, Evidence, diagnose
 from odenn.networks.tables import Array
@@ -33,6 +33,7 @@ class Run:
     complete: bool  # up to the ends
     rejected: int
     attempts: int
+    work: Work
     clock: float  # of time.perf_counter at the start
     data_error: float | None = None
     fit_error: float | None = None
@@ -59,6 +60,8 @@ def conclude(problem: IVP, run: Run, certificate: Certificate, *, atol: Array, e
         status=status,
         message=message,
         stats=Stats(
+            calls=run.work.calls,
+            evaluations=run.work.evaluations,
             windows=len(run.trained.pieces),
             rejected=run.rejected,
             iterations=len(run.history),

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from odenn.certificate import Certificate, certify
 from odenn.methods.checkpoint import Entry, Journal, Pending
-from odenn.methods.outcome import Progress, Report
+from odenn.methods.outcome import Progress, Report, Work
 from odenn.methods.trained import Piece, TrainedNetworks
 from odenn.networks.tables import Array
 from odenn.optimise.objective import Fit, Objective, Record, Snapshot
@@ -54,6 +54,7 @@ class RunControl:
         self.history: list[Record] = []
         self.kept: list[tuple[Record, ...]] = []  # of it, what belongs to the last network of every accepted window
         self.rejected = 0
+        self.work = Work()  # of the right-hand side, in data, training and certificate
         self.windows = 0  # accepted in this attempt
         self.fraction = 0.0
         self._clock = clock - (journal.seconds if journal is not None else 0.0)
@@ -178,7 +179,7 @@ class RunControl:
                     return True
             return self._max_seconds is not None and self.seconds > self._max_seconds
 
-        return certify(problem, trained, rtol=rtol, atol=atol, stop=stop)
+        return certify(problem, trained, rtol=rtol, atol=atol, stop=stop, work=self.work)
 
     def why_uncertified(self) -> Status:
         """Why the certificate was not finished."""

@@ -29,6 +29,8 @@ class Trajectory:
     y: Array  # (n, k)
     dy: Array | None = None  # (n, k) first derivatives, where known
     error: Array | None = None  # (n, k) estimated error of y, where known
+    calls: int = 0  # of the right-hand side
+    evaluations: int = 0
 
 
 class Source(Protocol):
@@ -84,6 +86,8 @@ class Reference:
             y=outcome.windows.derivative(t, 0),
             dy=outcome.windows.derivative(t, 1),
             error=np.abs(outcome.errors.derivative(t, 0)),
+            calls=outcome.stats.calls,
+            evaluations=outcome.stats.evaluations,
         )
 
 
@@ -237,7 +241,11 @@ def _stepped(problem: IVP, step: float, method: Step, order: int) -> Trajectory:
     t, Z, error = t[sort], Z[:, sort], error[:, sort]
     with np.errstate(all="ignore"):
         slopes = problem.first_order(t, Z)[: problem.n]
-    return Trajectory(t=t, y=Z[: problem.n], dy=slopes, error=error[: problem.n])
+    # So many stages as its order has a method here; the steps of the given length, those of half of it, the slopes.
+    made = order * 3 * (t.size - 1)
+    return Trajectory(
+        t=t, y=Z[: problem.n], dy=slopes, error=error[: problem.n], calls=made + 1, evaluations=made + t.size
+    )
 
 
 def _steps(problem: IVP, method: Step, t0: float, end: float, steps: int) -> Array:

@@ -140,6 +140,8 @@ class DataFit:
         control = RunControl(
             clock=clock, max_seconds=self.max_seconds, progress=progress, reference=self.reference, journal=journal
         )
+        control.work.calls += trajectory.calls
+        control.work.evaluations += trajectory.evaluations
         with control:
             march = _March(self, problem, trajectory, rtol, control)
             stopped = march.run()
@@ -159,6 +161,7 @@ class DataFit:
                 complete=march.complete,
                 rejected=control.rejected,
                 attempts=1,
+                work=control.work,
                 clock=clock,
                 data_error=data_error,
                 fit_error=march.misfit,

@@ -86,6 +86,19 @@ class SpanFunction(Protocol):
         ...
 
 
+@dataclass(eq=False)
+class Work:
+    """Counts the evaluations of a right-hand side as they are made."""
+
+    calls: int = 0
+    evaluations: int = 0
+
+    def add(self, points: int) -> None:
+        """A call at so many points."""
+        self.calls += 1
+        self.evaluations += points
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stats:
     """Work done. A call of the right-hand side evaluates it at many points at once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from odenn.calling import parameters_of
+from odenn.methods.outcome import Work
 from odenn.problem import IVP
 from odenn.rounding import rounding
 
@@ -28,6 +29,7 @@ class TorchRhs:
     rows: Callable[[Tensor, Tensor], Any]
     n: int
     coarse: float = 0.0  # relative rounding error, where something is computed in less than float64
+    work: Work = field(default_factory=Work)
 
     def __call__(self, t: Tensor, Z: Tensor) -> Tensor:
         """(n, k) at times t (k,) and states Z (N, k), differentiable."""
@@ -48,6 +50,7 @@ class TorchRhs:
         return torch.stack([row.detach() for row in rows]), J
 
     def _tensors(self, t: Tensor, Z: Tensor) -> list[Tensor]:
+        self.work.add(t.numel())
         rows = self.rows(t, Z)
         if self.n == 1 and not isinstance(rows, list | tuple) and (not isinstance(rows, Tensor) or rows.ndim < 2):
             rows = [rows]

@@ -153,7 +153,8 @@ class Residual:
         )
         with control:
             plan = Plan(
-                problem=problem, rhs=rhs, network=network, home=home, optimizer=self.optimizer, sampling=self.sampling,
+                problem=problem, rhs=replace(rhs, work=control.work), network=network, home=home,
+                optimizer=self.optimizer, sampling=self.sampling,
                 points=self.points if smoothness(self.network) is None else max(self.points, KINKED_POINTS),
                 stages=self.stages, decay=self.decay, seed=self.seed, max_windows=self.max_windows,
                 starts=[
@@ -173,6 +174,7 @@ class Residual:
                 complete=all(leg.t == end for leg, end in zip(found.legs, problem.ends, strict=True)),
                 rejected=control.rejected,
                 attempts=attempts,
+                work=control.work,
                 clock=clock,
             )
             evidence = _evidence(self, problem, rhs, found.local)
