@@ -36,7 +36,9 @@ def ladders(name: str) -> Ladders:
 
 
 def milliseconds(seconds: float) -> str:
-    return "" if seconds == NEVER else f"{1e3 * seconds:.{max(0, 1 - len(f'{int(1e3 * seconds):d}') + 1)}f}"
+    if seconds == NEVER:
+        return ""
+    return f"{1e3 * seconds:.1f}" if seconds < 0.00995 else f"{1e3 * seconds:.0f}"
 
 
 def short(error: float) -> str:

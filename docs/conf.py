@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
 from docutils import nodes
@@ -22,6 +24,7 @@ version = release = odenn.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["generated"]
 language = "en"
+smartquotes = False  # they would make dashes of the two minus signs of options
 default_role = "code"  # what single backticks mean in docstrings
 
 myst_enable_extensions = ["dollarmath"]
@@ -73,6 +76,14 @@ def formulas_as_they_stand(app: Sphinx, what: str, name: str, thing: object, opt
     lines[:] = written
 
 
+def name_of_alias(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Sphinx shows an alias within a union as an object of its own making."""
+    plain = [re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", part or "") or None for part in (signature, returns)]
+    return plain[0], plain[1]
+
+
 def write_command_line(app: Sphinx) -> None:
     """Typer's description of all commands, for command-line.md to include."""
     described = subprocess.run(
@@ -83,11 +94,15 @@ def write_command_line(app: Sphinx) -> None:
         check=True,
     ).stdout
     (HERE / "generated").mkdir(exist_ok=True)
-    (HERE / "generated" / "command-line.md").write_text(described.partition("\n")[2], encoding="utf-8")
+    text = re.sub(
+        r"^(?:For example: )?(odenn .*)$", lambda found: f"    {unescape(found[1])}", described, flags=re.MULTILINE
+    )
+    (HERE / "generated" / "command-line.md").write_text(text.partition("\n")[2], encoding="utf-8")
 
 
 def setup(app: Sphinx) -> None:
     # docutils writes formulas as MathML, which every browser draws by itself: no script from another server.
     app.add_html_math_renderer("mathml", inline_renderers=(inline_mathml, None), block_renderers=(block_mathml, None))
     app.connect("autodoc-process-docstring", formulas_as_they_stand, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", name_of_alias)
     app.connect("builder-inited", write_command_line)

@@ -1,6 +1,7 @@
 """Every example runs as a script, without a warning and within its time, and reads as a notebook."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import jupytext
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SECONDS = 300  # of wall-clock time on a busy machine; alone each takes a tenth of that
 
 
@@ -32,5 +34,6 @@ def test_reads_as_a_notebook(path):
     assert notebook.cells[0].source.startswith("# ")
 
 
-def test_there_are_examples():
-    assert {"autograd_three_ways", "why_the_fit_failed"} <= {path.stem for path in EXAMPLES}
+def test_all_are_listed():
+    listed = set(re.findall(r"`(\w+)\.py`", (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")))
+    assert {path.stem for path in EXAMPLES} == listed
