@@ -23,6 +23,7 @@ PAGES = (ROOT / "docs" / "choosing.md", ROOT / "docs" / "performance.md")
 SCIPY = ("DOP853", "LSODA", "Radau", "BDF")
 ERRORS = (1e-4, 1e-6, 1e-9, 1e-11)
 NEVER = float("inf")
+WORDS = ("problem", "solver")  # columns beside the first that hold words
 
 Ladders = dict[str, dict[str, list[Row]]]  # rows by problem and solver
 
@@ -42,12 +43,13 @@ def milliseconds(seconds: float) -> str:
 
 
 def short(error: float) -> str:
-    return f"{error:.0e}".replace("e-0", "e-")
+    return f"{error:.0e}".replace("e-0", "e-").replace("e+00", "")
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = list(head)
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    sides = ["---" if name in WORDS else "---:" for name in head[1:]]
+    lines = [head, ["---", *sides], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -145,12 +147,29 @@ def training() -> str:
     return table(["method", "problem", "error, median", "worst", "s, median", "worst", "seeds"], rows)
 
 
+def peers() -> str:
+    """Errors of the training methods at equal budgets of time, medians over the seeds."""
+    found: defaultdict[tuple[str, str], dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    with (HERE / "results" / "peers_training.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            error = float(row["error"]) if row["error"] else float("nan")
+            found[row["problem"], row["solver"]][float(row["budget_s"])].append(error)
+    budgets = sorted({budget for by in found.values() for budget in by})
+    order = {entry.name: k for k, entry in enumerate(zoo.all_problems())}
+    rows = [
+        [title(problem), solver, *(short(median(by[budget])) for budget in budgets), str(len(by[budgets[-1]]))]
+        for (problem, solver), by in sorted(found.items(), key=lambda item: (order[item[0][0]], item[0][1]))
+    ]
+    return table(["error after", "solver", *(f"{budget:g} s" for budget in budgets), "seeds"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "all-solvers": all_solvers,
     "fastest": fastest,
     "ratios": ratios,
     "diffrax": diffrax,
     "training": training,
+    "peers": peers,
 }
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import odenn
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) == 2 and not sys.argv[1].startswith("-") else Path()
-FOLDER.mkdir(parents=True, exist_ok=True)
 
 problem = odenn.parse("x' = x - x*y, y' = x*y - y; x(0) = 2, y(0) = 1", span=(0, 3))
 

@@ -14,7 +14,6 @@ from scipy.optimize import brentq
 import odenn
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) == 2 and not sys.argv[1].startswith("-") else Path()
-FOLDER.mkdir(parents=True, exist_ok=True)
 
 # %% [markdown]
 # ## 1. One equation, as text

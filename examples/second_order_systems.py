@@ -13,7 +13,6 @@ import numpy as np
 import odenn
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) == 2 and not sys.argv[1].startswith("-") else Path()
-FOLDER.mkdir(parents=True, exist_ok=True)
 
 # %% [markdown]
 # ## 1. Two coupled oscillators, as text

@@ -16,7 +16,6 @@ from scipy.integrate import solve_ivp
 import odenn
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) == 2 and not sys.argv[1].startswith("-") else Path()
-FOLDER.mkdir(parents=True, exist_ok=True)
 
 robertson = odenn.parse(
     """
@@ -88,7 +87,7 @@ figure.savefig(FOLDER / "stiff-robertson.png", dpi=100)
 # `docs/choosing.md`.
 
 # %%
-comparison = odenn.compare(robertson, ["collocation", "LSODA", "Radau", "BDF"], rtol=[1e-6, 1e-9])
+comparison = odenn.compare(robertson, ["collocation", "LSODA", "Radau"], rtol=[1e-6, 1e-9])
 print(comparison)
 assert all(entry.error < entry.rtol for entry in comparison.entries if entry.name == "collocation")
 
