@@ -12,7 +12,7 @@ import typer
 import odenn
 from odenn import Solution
 from odenn.cli import _options as options
-from odenn.cli._doctor import doctor
+from odenn.cli._doctor import bench_device, doctor
 from odenn.cli._failures import UsageError, reported, user_mistakes
 from odenn.cli._files import check_outputs, load_solution, whole
 from odenn.cli._methods import Choice, MethodName, chosen_method, file_of
@@ -276,3 +276,4 @@ def zoo(
 app.command(no_args_is_help=True)(compare)
 app.command(no_args_is_help=True)(search)
 app.command()(doctor)
+app.command("bench-device")(bench_device)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
 from odenn.cli import _options as options
-from odenn.cli._failures import reported
+from odenn.cli._failures import UsageError, reported
 
 if TYPE_CHECKING:
     from odenn.cli._console import Output
+    from odenn.device.benchmark import Benchmark, Row
     from odenn.device.diagnosis import Finding
     from odenn.device.facts import Command, Device, Facts, Python, Torch
 
 BROKEN = 1  # exit code
+
+Budget = Annotated[float, Option(metavar="SECONDS", help="Measure for about so long; small sizes come first.", min=0.1)]
 
 
 def doctor(json: options.Json = False) -> None:
@@ -143,5 +148,88 @@ def _as_json(facts: Facts, findings: tuple[Finding, ...]) -> str:
             for finding in findings
         ],
         "facts": asdict(facts),
+    }
+    return json.dumps(record, indent=2)
+
+
+def bench_device(seconds: Budget = 60.0, plot: options.Plot = None, json: options.Json = False) -> None:
+    """Measure training and evaluation on the CPU and on the GPU; keep from what size on the GPU pays.
+
+    `device="auto"` goes by it from then on.
+
+    [bold]Example[/bold]
+
+    odenn bench-device --seconds 60 --plot devices.png
+    """
+    from odenn.cli._console import Output
+    from odenn.cli._files import check_outputs, whole
+
+    with reported():
+        check_outputs({"--plot": plot}, {})
+        try:
+            from odenn.device.benchmark import benchmark, find_accelerator
+        except (ImportError, OSError) as error:  # a torch that is broken
+            raise UsageError(f"torch cannot be imported ({error}): see what `odenn doctor` says") from None
+        from odenn.device.store import keep
+
+        accelerator = find_accelerator()
+        found = benchmark(seconds=seconds, accelerator=accelerator)
+        kept = keep(found.measured()) if accelerator is not None else None
+        if plot is not None:
+            from odenn.device.pictures import plot_benchmark
+
+            with whole(plot) as draft:
+                plot_benchmark(found).savefig(draft)
+        if json:
+            Output().verbatim(_bench_json(found, kept))
+            return
+        print_benchmark(Output(), found)
+        if kept is not None:
+            Output().paragraph(f'Kept for device="auto": {kept}')
+        if plot is not None:
+            Output().paragraph(f"Written: {plot}")
+
+
+def print_benchmark(out: Output, found: Benchmark) -> None:
+    """A row for each size, and the crossovers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from odenn.device.benchmark import STEPS
+
+    out.paragraph(f"CPU: {found.cpu}, {found.threads} used; accelerator: {found.accelerator or 'none'}")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("step", "network", "weights", "points", "work", "CPU ms", "GPU ms", "CPU/GPU"):
+        table.add_column(name, justify="left" if name in ("step", "network") else "right", no_wrap=True)
+    for row in sorted(found.rows, key=lambda row: (STEPS.index(row.case.step), row.case.weights, row.case.points)):
+        table.add_row(*_cells(row))
+    out.whole_table(table)
+    if found.accelerator is None:
+        out.paragraph("There is no accelerator to compare the CPU with; `odenn doctor` says what is missing.")
+        return
+    for step in STEPS:
+        least = found.crossover(step)
+        says = "the GPU is not faster" if least is None else f"the GPU is faster from work {least:.2g} on"
+        out.paragraph(f"{step}: {says}")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    case = row.case
+    network = f"{case.hidden[0]}x{len(case.hidden)}"
+    there = (
+        ("", "") if row.accelerator is None else (f"{1e3 * row.accelerator:.3g}", f"{row.cpu / row.accelerator:.2g}")
+    )
+    return case.step, network, f"{case.weights:,}", str(case.points), f"{case.work:.1e}", f"{1e3 * row.cpu:.3g}", *there
+
+
+def _bench_json(found: Benchmark, kept: Path | None) -> str:
+    import json
+    from dataclasses import asdict
+
+    from odenn.device.benchmark import STEPS
+
+    record = asdict(found) | {
+        "crossover": {step: found.crossover(step) for step in STEPS},
+        "kept": None if kept is None else str(kept),
     }
     return json.dumps(record, indent=2)

@@ -10,11 +10,22 @@ from odenn.device import store
 if TYPE_CHECKING:
     import torch
 
-# Weights times points from which first-order training goes to an accelerator that was not measured. One pass over so
-# many takes a CPU core a tenth of a second or more, a hundred times what it takes to start the kernels on a GPU.
-# Gauss-Newton steps factorise small matrices in float64, at which GPUs for games are slow: they stay on the CPU until
-# `odenn bench-device` has measured otherwise.
+# Work (see `work_of`) from which first-order training goes to an accelerator that was not measured: a tenth of a second
+# a step on one core (measured: 10 ms at 1e7), in which starting a hundred kernels is lost. Gauss-Newton steps factorise
+# matrices in float64, at which GPUs for games are slow: they stay on the CPU until `odenn bench-device` has measured
+# otherwise.
 LEAST_WORK = 1e8
+
+
+def work_of(*, weights: int, residuals: int, gauss_newton: bool) -> int:
+    """What the time of a step goes with: the size of the Jacobian; where that is factorised, times its short side.
+
+    Examples
+    --------
+    >>> work_of(weights=100, residuals=20, gauss_newton=False), work_of(weights=100, residuals=20, gauss_newton=True)
+    (2000, 40000)
+    """
+    return weights * residuals * (min(weights, residuals) if gauss_newton else 1)
 
 
 def check_device(device: Any) -> None:
@@ -37,15 +48,15 @@ def check_device(device: Any) -> None:
         raise ValueError(f'`device` must be "auto", "cpu", "cuda" or a torch.device, got {device!r}') from None
 
 
-def chosen(device: str | torch.device, *, work: int, gauss_newton: bool) -> torch.device:
+def chosen(device: str | torch.device, *, weights: int, residuals: int, gauss_newton: bool) -> torch.device:
     """The device to train on.
 
     Parameters
     ----------
     device
         "auto", or a device of torch, which is taken if it works.
-    work
-        Weights times points of one step.
+    weights, residuals
+        That one step has to do with.
     gauss_newton
         Whether the steps are those of Levenberg-Marquardt.
 
@@ -57,6 +68,7 @@ def chosen(device: str | torch.device, *, work: int, gauss_newton: bool) -> torc
     import torch
 
     if device == "auto":
+        work = work_of(weights=weights, residuals=residuals, gauss_newton=gauss_newton)
         place = torch.device("cuda" if _pays(work, gauss_newton) and torch.cuda.is_available() else "cpu")
         known = store.find()
         if place.type == "cuda" and known is not None and known.accelerator != torch.cuda.get_device_name(place):

@@ -243,7 +243,7 @@ def _torch() -> tuple[Torch, tuple[Device, ...]]:
 def _device(told: dict[str, Any]) -> Device:
     capability = told.pop("capability", None)
     if told["kind"] == "cpu":
-        told |= {"name": _processor(), "memory_total": _memory()}
+        told |= {"name": processor(), "memory_total": _memory()}
     return Device(**told, capability=None if capability is None else (capability[0], capability[1]))
 
 
@@ -257,7 +257,8 @@ def _copies() -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The CPU in words."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

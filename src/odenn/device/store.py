@@ -16,7 +16,7 @@ VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """From how much work on, weights times points, the accelerator is faster than the CPU; None: never was."""
+    """From how much work on (`choice.work_of`) the accelerator is faster than the CPU; None: never was."""
 
     accelerator: str  # its name
     host: str

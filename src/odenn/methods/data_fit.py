@@ -258,14 +258,15 @@ class _March:
 
     def __init__(self, method: DataFit, problem: IVP, data: Trajectory, rtol: float, control: RunControl) -> None:
         self.method, self.problem, self.data = method, problem, data
-        self.home = trainable(method.network, problem.n)  # on the CPU, where solutions live
-        work = self.home.size * (method.batch or data.t.size)
-        self.device = chosen(method.device, work=work, gauss_newton=method.optimizer.paired)
-        self.network = trainable(method.network, problem.n, self.device)
         kinked = smoothness(method.network) is not None
         self.goal = max(AIM * rtol, KINKED_GOAL) if kinked else AIM * rtol
         self.few = MANY if kinked else FEW
         self.shortest = KINKED_SHORTEST if kinked else SHORTEST
+        self.home = trainable(method.network, problem.n)  # on the CPU, where solutions live
+        paired = method.optimizer.paired
+        samples = min(data.t.size, self.few if paired else method.batch or data.t.size)
+        self.device = chosen(method.device, weights=self.home.size, residuals=problem.n * samples, gauss_newton=paired)
+        self.network = trainable(method.network, problem.n, self.device)
         self.control = control
         self.size = _running_size(problem, data)
         self.pieces: list[Piece] = []

@@ -141,7 +141,9 @@ class Residual:
         clock = time.perf_counter()
         home = trainable(self.network, problem.n)
         check_smoothness(self, home, max(problem.orders))
-        device = chosen(self.device, work=home.size * self.points, gauss_newton=self.optimizer.paired)
+        device = chosen(
+            self.device, weights=home.size, residuals=problem.n * self.points, gauss_newton=self.optimizer.paired
+        )
         network, rhs = trainable(self.network, problem.n, device), torch_rhs(problem, device)
         if atol is None:
             atol = problem.default_atol(rtol)
