@@ -150,3 +150,24 @@ def test_problems_and_their_solutions_can_be_pickled():
     again = pickle.loads(pickle.dumps(solution))
     assert again(1.0) == solution(1.0)
     assert again.residual(0.5) == solution.residual(0.5)
+
+
+def test_repr_is_short():
+    text = "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"
+    assert repr(odenn.parse(text, span=(0, 10))) == f"<IVP y1, y2 on [0, 10]: {text}>"
+    oscillator = odenn.IVP(lambda t, y, dy: [-y[0]], y0=[[0], [1]], span=(0, -1), order=2)
+    assert repr([oscillator]) == f"[<IVP y on [{oscillator.span[0]:g}, {oscillator.span[1]:g}]: f(t, y, dy)>]"
+    long = odenn.IVP(lambda t, y: -y, y0=np.ones(50), span=(0, 1))
+    assert repr(long) == "<IVP y1, y2, y3, y4, ... on [0, 1]: f(t, y)>"
+    assert (
+        len(
+            repr(
+                odenn.parse(
+                    "; ".join(f"y{i}' = -{i}*y{i}" for i in range(1, 40)),
+                    initial="; ".join(f"y{i}(0) = 1" for i in range(1, 40)),
+                    span=(0, 1),
+                )
+            )
+        )
+        < 130
+    )

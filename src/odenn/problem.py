@@ -25,6 +25,9 @@ Array = NDArray[np.float64]
 Equations = Callable[[Any, Any], Any] | Callable[[Any, Any, Any], Any] | Callable[[Any, Any, Any, Any], Any] | Any
 
 
+MOST_SHOWN = 80  # characters of the equations in a `repr`
+
+
 @dataclass(frozen=True, eq=False)
 class IVP:
     """Initial value problem of order k for n components,
@@ -196,6 +199,13 @@ class IVP:
         from odenn.equations.latex import equations_latex
 
         return equations_latex(self.system, self.initial.tolist(), self.t0 or 0.0)
+
+    def __repr__(self) -> str:
+        left, right = self.span or (np.nan, np.nan)
+        what = self.signature if self.system is None else " ".join(self.system.text.split())
+        what = what if len(what) <= MOST_SHOWN else what[: MOST_SHOWN - 4] + " ..."
+        names = ", ".join(self.names[:4]) + (", ..." if self.n > 4 else "")
+        return f"<IVP {names} on [{left:g}, {right:g}]: {what}>"
 
     def _repr_latex_(self) -> str | None:
         return None if self.system is None else f"$${self.latex()}$$"
