@@ -387,7 +387,7 @@ def test_patience_ends_data_fit_by_its_validation_samples():
 
 RUNS = {
     "levenberg-marquardt": Residual(network=SMALL, windows=1),
-    "automatic windows": Residual(network=SMALL),
+    "automatic windows": Residual(),
     "two stages": Residual(network=MLP([12, 12], "sin"), windows=2, stages=2),
     "adaptive points": Residual(network=SMALL, windows=2, sampling="adaptive", points=6),
     "adam": Residual(network=SMALL, windows=2, optimizer=ADAM),
