@@ -146,3 +146,14 @@ def test_command(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     assert record["crossover"] == {"gauss-newton": None, "first-order": 500, "evaluation": None}
     assert record["kept"] == str(folder)
     assert len(record["rows"]) == 2
+
+
+def test_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """The figures are shown all the same."""
+    folder.parent.write_text("a file where the folder should be")
+    monkeypatch.setattr(module, "find_accelerator", lambda: torch.device("cpu"))
+    monkeypatch.setattr(module, "benchmark", lambda **_: found(*rows((10, 0.001, 0.005))))
+    result = CliRunner().invoke(app, ["bench-device"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "first-order: the GPU is not faster" in result.stdout
+    assert 'Not kept for device="auto"' in result.stdout

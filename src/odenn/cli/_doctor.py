@@ -174,7 +174,12 @@ def bench_device(seconds: Budget = 60.0, plot: options.Plot = None, json: option
 
         accelerator = find_accelerator()
         found = benchmark(seconds=seconds, accelerator=accelerator)
-        kept = keep(found.measured()) if accelerator is not None else None
+        kept, failure = None, ""
+        if accelerator is not None:
+            try:
+                kept = keep(found.measured())
+            except OSError as error:
+                failure = str(error)
         if plot is not None:
             from odenn.device.pictures import plot_benchmark
 
@@ -184,6 +189,8 @@ def bench_device(seconds: Budget = 60.0, plot: options.Plot = None, json: option
             Output().verbatim(_bench_json(found, kept))
             return
         print_benchmark(Output(), found)
+        if failure:
+            Output().paragraph(f'Not kept for device="auto": {failure}')
         if kept is not None:
             Output().paragraph(f'Kept for device="auto": {kept}')
         if plot is not None:
