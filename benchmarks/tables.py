@@ -19,7 +19,7 @@ from ivp import HERE, Row, geometric_mean, load, time_at
 from odenn import zoo
 
 ROOT = HERE.parent
-PAGES = (ROOT / "docs" / "choosing.md", ROOT / "docs" / "performance.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "choosing.md", ROOT / "docs" / "performance.md")
 SCIPY = ("DOP853", "LSODA", "Radau", "BDF")
 ERRORS = (1e-4, 1e-6, 1e-9, 1e-11)
 NEVER = float("inf")
@@ -109,6 +109,39 @@ def ratios() -> str:
     )
 
 
+SHOWN = (
+    "linear-pair-10", "harmonic", "lotka-volterra", "kepler", "pendulum", "van-der-pol-5", "chain-50",
+    "robertson-1e4", "van-der-pol-1000", "brusselator",
+)  # fmt: skip
+
+
+def readme() -> str:
+    """Ten of the problems, and the geometric means over all."""
+    measured = ladders("ivp")
+    times = {
+        name: {solver: time_at(by.get(solver, []), 1e-9) for solver in ("odenn", *SCIPY)}
+        for name, by in measured.items()
+    }
+    best = {name: min(SCIPY, key=lambda solver: by[solver]) for name, by in times.items()}
+    rows: list[list[str]] = []
+    for name in SHOWN:
+        by = times[name]
+        fastest = f"{milliseconds(by[best[name]])} ({best[name]})"
+        rows.append([title(name), milliseconds(by["odenn"]), fastest, milliseconds(by["Radau"])])
+    for stiff in (False, True):
+        names = [name for name in times if zoo.get(name).stiff == stiff]
+        means = [
+            geometric_mean([other / by["odenn"] for by, other in pairs if NEVER not in (other, by["odenn"])])
+            for pairs in (
+                [(times[name], times[name][best[name]]) for name in names],
+                [(times[name], times[name]["Radau"]) for name in names],
+            )
+        ]
+        what = f"**geometric mean of the ratios, {len(names)} {'stiff' if stiff else 'non-stiff'} problems**"
+        rows.append([what, "1", f"{means[0]:.2f}", f"{means[1]:.2g}"])
+    return table(["ms to reach a relative error of 1e-9", "odenn", "fastest SciPy method", "Radau"], rows)
+
+
 def diffrax() -> str:
     """Compiled odenn beside diffrax's compiled solvers, at the error that odenn reaches for rtol 1e-6 and 1e-10."""
     theirs, rows = ladders("diffrax"), []
@@ -164,6 +197,7 @@ def peers() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "readme": readme,
     "all-solvers": all_solvers,
     "fastest": fastest,
     "ratios": ratios,
