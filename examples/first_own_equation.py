@@ -105,7 +105,19 @@ print(f"largest angle: {np.abs(solution(np.linspace(0, 20, 2001))).max():.3f} ra
 assert solution.success
 
 # %% [markdown]
-# ## 5. Keep it
+# ## 5. When there is no solution
+#
+# A fall with friction that pushes instead of braking, `v' = g + k v^2`: the speed becomes infinite after
+# `pi / (2 sqrt(g k))`. That is no error, but no success either: the solution ends where it has to, and says why.
+
+# %%
+pushed = odenn.solve(odenn.parse("v' = g + k*v^2; v(0) = 0", span=(0, 20), params={"g": 9.81, "k": 0.0032}))
+print(pushed.message)
+assert pushed.status is odenn.Status.BLOW_UP
+assert abs(pushed.span[1] - np.pi / 2 / np.sqrt(9.81 * 0.0032)) < 1e-3
+
+# %% [markdown]
+# ## 6. Keep it
 
 # %%
 solution.save(FOLDER / "swing.odenn")
