@@ -190,12 +190,12 @@ assert "requires_grad_()" in message(lambda: odenn.derivative(forward(torch.tens
 # %% [markdown]
 # ## 3. A whole training in each
 #
-# `y' = -y, y(0) = 1` on [0, 2] with the trial solution `y(x) = 1 + x net(x)`: 200 steps of gradient descent on the mean
+# `y' = -y, y(0) = 1` on [0, 2] with the trial solution `y(x) = 1 + x net(x)`: 50 steps of gradient descent on the mean
 # square of `y' + y`. All three start from the same weights and take the same steps, so they end at the same loss.
 
 # %%
 grid = np.linspace(0.0, 2.0, 20)
-RATE, STEPS = 0.02, 200
+RATE, STEPS = 0.02, 50
 
 
 def train_hips():
