@@ -243,7 +243,7 @@ np.testing.assert_allclose(list(losses.values()), losses["odenn"], rtol=1e-8)
 
 # %%
 problem = odenn.parse("y' = -y; y(0) = 1", span=(0, 2))
-solution = odenn.solve(problem, method=odenn.Residual(network=odenn.MLP([8], "tanh")), rtol=1e-6)
+solution = odenn.solve(problem, method=odenn.Residual(network=odenn.MLP([16], "tanh")), rtol=1e-6)
 print(solution.message)
 assert solution.success
 assert np.abs(solution(grid)[0] - np.exp(-grid)).max() < 1e-6
