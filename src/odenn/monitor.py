@@ -20,6 +20,7 @@ ENOUGH = 8  # iterations to judge a course from: so many Levenberg-Marquardt gra
 SWING = 2.0
 NO_DESCENT = 0.6  # of what it falls there, so much is taken back; more than 1 for a run that grows
 FLAT = 0.9  # the best loss of the second half over that of the first: hardly better
+GROWN = 100.0  # from there on it has not stopped falling, but grown
 # Largest change within a window over the scale that the network was given: up to 2 where the scale was found well.
 BEYOND = 10.0
 # Times that the window contains the shortest time in which the solution would cross its range. sin t on [0, T] has T/2,
@@ -172,7 +173,7 @@ def _plateau(losses: Array, known: Evidence) -> Diagnosis | None:
         return None
     half = losses.size // 2
     first, second = float(losses[:half].min()), float(losses[half:].min())
-    if second < FLAT * first or not _above(second, known):
+    if not FLAT * first <= second <= GROWN * first or not _above(second, known):
         return None
     return Diagnosis(
         trouble=_stall(known),
