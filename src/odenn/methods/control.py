@@ -62,6 +62,7 @@ class RunControl:
         self._interrupted = self._noticed = False
         self._before: Any = None
         self._fits = 0
+        self._waits = journal is not None and journal.pending is not None  # a network in training, to be taken up
         self._written = time.perf_counter()
 
     def __enter__(self) -> Self:
@@ -94,7 +95,7 @@ class RunControl:
 
     def stopped(self) -> Status | None:
         """Why training has to end now, if it has to."""
-        if self.journal is not None and self._fits < len(self.journal.entries):
+        if self.journal is not None and (self._fits < len(self.journal.entries) or self._waits):
             return None  # what was trained before is not lost
         if self._interrupted:
             self._noticed = True
@@ -136,6 +137,7 @@ class RunControl:
             return self._looked_up(journal, w, place, generators)
         pending = journal.pending if journal is not None else None
         begin = len(self.history)
+        self._waits = False
         if pending is not None:
             self._check_place(pending.place, place)
             _set_states(generators, pending.generators)
