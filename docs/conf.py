@@ -95,7 +95,10 @@ def write_command_line(app: Sphinx) -> None:
     ).stdout
     (HERE / "generated").mkdir(exist_ok=True)
     text = re.sub(
-        r"^(?:For example: )?(odenn .*)$", lambda found: f"    {unescape(found[1])}", described, flags=re.MULTILINE
+        r"^(?:For example: )?(odenn .*)$",
+        lambda found: f"```console\n{unescape(found[1])}\n```",
+        described,
+        flags=re.MULTILINE,
     )
     (HERE / "generated" / "command-line.md").write_text(text.partition("\n")[2], encoding="utf-8")
 

@@ -21,7 +21,7 @@ problem = odenn.parse("x' = x - x*y, y' = x*y - y; x(0) = 2, y(0) = 1", span=(0,
 # %% [markdown]
 # ## 1. Search
 #
-# Eighteen structures. All get the same windows, points, seed and number of iterations; what counts is the true relative
+# Twelve structures. All get the same windows, points, seed and number of iterations; what counts is the true relative
 # error over the span. On more than one core add `processes=2`; with `storage="search.log"` a search that was ended goes
 # on where it stopped.
 
@@ -29,7 +29,7 @@ problem = odenn.parse("x' = x - x*y, y' = x*y - y; x(0) = 2, y(0) = 1", span=(0,
 found = odenn.search(
     problem,
     depth=(1, 2, 4),
-    width=(8, 16, 32),
+    width=(8, 32),
     activation=("tanh", "sin"),
     method=odenn.Residual(windows=3),
     rtol=1e-10,

@@ -86,7 +86,7 @@ figure.savefig(FOLDER / "stiff-robertson.png", dpi=100)
 # `docs/choosing.md`.
 
 # %%
-comparison = odenn.compare(robertson, ["collocation", "LSODA", "Radau"], rtol=[1e-6, 1e-9])
+comparison = odenn.compare(robertson, ["collocation", "LSODA"], rtol=[1e-6, 1e-9])
 print(comparison)
 assert all(entry.error < entry.rtol for entry in comparison.entries if entry.name == "collocation")
 
