@@ -130,7 +130,7 @@ def _load(file: str, dropped: set[tuple[str, str]]) -> tuple[dict[str, Any], set
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # marks that only SciPy's own configuration knows
         exec(compile(tree, str(path), "exec"), namespace)
-    tests = {name: namespace[name] for name in substitution.changed if name.startswith("test")}
+    tests = {name: namespace[name] for name in sorted(substitution.changed) if name.startswith("test")}
     return tests, substitution.found
 
 
