@@ -171,3 +171,15 @@ def test_repr_is_short():
         )
         < 130
     )
+
+
+def test_default_tolerance_goes_by_each_component():
+    """A small component beside a large one is solved as well as if it were alone."""
+    problem = odenn.IVP(lambda t, y: [1e-24 * y[1] * y[1], -y[1]], y0=[1e-8, 1e8], span=(0, 3))
+    assert problem.default_atol(1e-6).tolist() == pytest.approx([1e-20, 1e-4], rel=1e-12)
+    starts_at_zero = odenn.IVP(lambda t, y: [1e-24 * y[1] * y[1], -y[1]], y0=[0.0, 1e8], span=(0, 3))
+    assert starts_at_zero.default_atol(1e-6)[0] == pytest.approx(3e-20)
+    solution = odenn.solve(problem, rtol=1e-6)
+    assert abs(solution(3.0)[0] / (1e-8 + 0.5e-8 * (1 - np.exp(-6))) - 1) < 1e-6
+    resting = odenn.IVP(lambda t, y: [0 * y[0], -y[1]], y0=[0.0, 2.0], span=(0, 3))
+    assert resting.default_atol(1e-6).tolist() == pytest.approx([2e-12, 2e-12])

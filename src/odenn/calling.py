@@ -212,7 +212,8 @@ def probe(
 
 def _call_error(error: Exception, n: int, signature: str) -> Exception:
     return ValueError(
-        f"`f` failed at the initial point: {type(error).__name__}: {error}. It is called as {signature} with t of "
+        f"`f` failed when it was tried with the initial values, at the initial time and at times up to the end of the "
+        f"span: {type(error).__name__}: {error}. It is called as {signature} with t of "
         f"shape (k,) and y of shape ({n}, k), and returns {n} rows"
     )
 

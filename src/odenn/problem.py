@@ -184,8 +184,18 @@ class IVP:
         return values or 1.0
 
     def default_atol(self, rtol: float) -> Array:
-        """(n,) absolute tolerance where none is asked for: only components that start at zero feel it."""
-        return np.full(self.n, 1e-6 * rtol * self.size)
+        """(n,) absolute tolerance where none is asked for: only components that start at zero feel it.
+
+        It goes by the value that each component starts with; if that is zero, by what its slope adds over the span, if
+        that is less than the size of the others.
+        """
+        assert self.span is not None
+        values = np.abs(self.initial[: self.n])
+        if (values == 0.0).any():
+            slopes = np.abs(self.first_order(self.t0 or 0.0, self.initial)[: self.n])
+            added = np.minimum(slopes * abs(self.span[1] - self.span[0]), self.size)
+            values = np.where(values > 0, values, np.where(added > 0, added, self.size))
+        return 1e-6 * rtol * values
 
     @property
     def independent(self) -> str:

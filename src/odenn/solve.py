@@ -40,8 +40,9 @@ def solve(
     rtol
         Relative tolerance, 0 < rtol < 1.
     atol
-        Absolute tolerance, one number or one for each component; default a millionth of rtol times the size of the
-        initial values, which matters only for components that start at zero.
+        Absolute tolerance, one number or one for each component; default a millionth of rtol times the component's
+        initial value (if that is zero, times what its first slope adds over the span, or the size of the others if
+        that is less), which matters only for components that start at zero.
     method
         Default `Collocation()`; or `Residual(...)`, `DataFit(...)`, which train networks.
     compile

@@ -54,3 +54,10 @@ def test_mistakes(odenn_cli: Call, arguments: tuple[str, ...], words: str) -> No
     result = odenn_cli(*arguments)
     assert result.exit_code == 2
     assert words in " ".join(result.stderr.split())
+
+
+def test_search_without_its_libraries(odenn_cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("odenn.searching.run.find_spec", lambda name: None)
+    result = odenn_cli("search", *DECAY)
+    assert result.exit_code == 2
+    assert 'pip install "odenn[search]"' in " ".join(result.stderr.split())

@@ -197,3 +197,17 @@ def test_right_hand_side_for_numpy_only():
     problem = odenn.IVP(lambda t, y: [np.sin(y[0])], y0=[1.0], span=(0, 1))
     with pytest.raises(ValueError, match=r"torch\.sin instead of np\.sin.*odenn\.parse"):
         odenn.solve(problem, method=Residual())
+
+
+@pytest.mark.parametrize("layer", [torch.nn.Dropout(0.1), torch.nn.BatchNorm1d(8)])
+def test_layers_that_are_no_function_of_time(layer: torch.nn.Module):
+    network = torch.nn.Sequential(torch.nn.Linear(1, 8), torch.nn.Tanh(), layer, torch.nn.Linear(8, 1))
+    for method in (odenn.Residual(network=network), odenn.DataFit(network=network)):
+        with pytest.raises(ValueError, match=f"{type(layer).__name__} layer .*no function of time"):
+            odenn.solve(odenn.parse("y' = -y; y(0) = 1", span=(0, 1)), method=method)
+
+
+def test_complex_data():
+    t = np.linspace(0, 1, 30)
+    with pytest.raises(TypeError, match="complex"):
+        odenn.Samples(t, np.exp(-t) + 1j)

@@ -256,3 +256,13 @@ def test_a_tolerance_below_the_right_hand_sides_precision():
     assert [found.trouble for found in solution.training.diagnoses] == [Trouble.FLOAT32]
     error, t = true_error(solution, lambda t: np.exp(-t)[None])
     assert 0.2 < error.max() / solution.error(t).max() < 5
+
+
+@pytest.mark.parametrize("k", [1.0, 1e4, 1e8])
+def test_units_do_not_matter(k: float):
+    """An oscillator in position and momentum, whose Jacobian has entries of k^2 and 1 / k^2."""
+    problem = odenn.IVP(lambda t, y: [y[1] / k**2, -y[0] * k**2], y0=[1 / k, k], span=(0, 2))
+    for method in (Residual(network=MLP([16, 16])), odenn.Collocation()):
+        solution = odenn.solve(problem, rtol=1e-6, method=method)
+        assert solution.success
+        assert abs(solution(2.0)[0] * k - np.sin(2) - np.cos(2)) < 2e-6

@@ -37,10 +37,10 @@ def reported() -> Generator[None]:
 
 @contextmanager
 def user_mistakes() -> Generator[None]:
-    """Turn the ValueErrors and TypeErrors with which odenn refuses what it was given into `UsageError`."""
+    """Turn errors with which odenn refuses what it was given, or misses an extra, into `UsageError`."""
     try:
         yield
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError) as error:
         if not _deliberate(error):
             raise
         raise UsageError(str(error)) from error

@@ -264,6 +264,8 @@ def _check_step(step: Any) -> None:
 
 
 def _numbers(values: ArrayLike, name: str) -> Array:
+    if np.iscomplexobj(values):
+        raise TypeError(f"`{name}` is complex: split every component into real and imaginary part")
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError):

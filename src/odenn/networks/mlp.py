@@ -26,6 +26,8 @@ of the output grows with it (1e-16 times this)."""
 DRAWS = 16
 """So many starts are drawn for `flexible_start`."""
 
+LARGE = 50_000  # weights
+
 
 class Trainable(Protocol):
     """A network of the scaled time x in [-1, 1] whose weights are one vector w (P,), float64."""
@@ -334,6 +336,12 @@ class ModuleWeights:
 
 
 def _check_module(module: nn.Module, outputs: int) -> None:
+    for name, part in module.named_modules():
+        if isinstance(part, _UNSTEADY):
+            raise ValueError(
+                f"`network` has a {type(part).__name__} layer ({name}), which draws at random or depends on the other "
+                "times of a batch: it is no function of time. Leave it out"
+            )
     try:
         with torch.no_grad():
             values = module.double()(torch.zeros(3, 1, dtype=torch.float64, device=_device_of(module)))
@@ -353,8 +361,11 @@ def flexible_start(network: Trainable, generator: torch.Generator, degree: int, 
     """Of `DRAWS` paired starts the one that bends most easily: the shortest step to cos(degree arccos x).
 
     How far the weights have to move for an oscillation differs between draws by factors of 10 to 500 (five layers of 32
-    tanh units, degree 16). Gauss-Newton, which trusts the network's linearisation, needs a short way.
+    tanh units, degree 16). Gauss-Newton, which trusts the network's linearisation, needs a short way. Large networks,
+    whose Jacobians would take longer than they gain, get the first draw.
     """
+    if network.size > LARGE:
+        return network.start(generator, paired=True, frequency=frequency)
     starts = [network.start(generator, paired=True, frequency=frequency) for _ in range(DRAWS)]
     return min(starts, key=lambda w: _way_to_oscillation(network, w, degree))
 
@@ -375,6 +386,7 @@ def _device_of(module: nn.Module) -> torch.device:
 
 
 CPU = torch.device("cpu")
+_UNSTEADY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)  # pyright: ignore[reportPrivateUsage]
 
 
 def trainable(network: MLP | nn.Module, outputs: int, device: torch.device = CPU) -> Trainable:

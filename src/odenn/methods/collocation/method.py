@@ -200,7 +200,8 @@ def _march(
         overhead=3e-7 if method.compile else (1e-5 if problem.vectorized else 1e-4),
         stiff=0 if method.stiff is False or not can_be_stiff else (2 if method.stiff else 1),
     )
-    first = _first_length(problem, problem.jacobian(t0, problem.initial), end)
+    # The Jacobian's entries depend on units; of a first window that is far too short nothing would be seen.
+    first = max(_first_length(problem, problem.jacobian(t0, problem.initial), end), min(100 * control.smallest, span))
     state = engine.begin(t0, problem.initial, first, n, bool(method.stiff))
     r = max(explicit.weights.shape[1], implicit.weights.shape[1] if can_be_stiff else 0)
     M = max(explicit.fine_nodes.size, implicit.fine_nodes.size)

@@ -337,9 +337,13 @@ def _end_state(problem: IVP, piece: Piece) -> Array:
 
 
 def _first_length(problem: IVP, span: float) -> float:
-    """About one time scale of the linearised equation."""
+    """About one time scale of the linearised equation, each state measured by its own size."""
+    z = np.abs(problem.initial)
     with np.errstate(all="ignore"):
-        speed = float(np.abs(problem.jacobian(float(problem.t0 or 0.0), problem.initial)).sum(axis=1).max())
+        J = np.abs(problem.jacobian(float(problem.t0 or 0.0), problem.initial))
+        added = np.minimum(span * np.abs(problem.first_order(float(problem.t0 or 0.0), problem.initial)), z.max())
+        size = np.where(z > 0, z, np.where(added > 0, added, z.max() or 1.0))
+        speed = float((J * size / size[:, None]).sum(axis=1).max())
     return min(span, 2.0 / speed) if math.isfinite(speed) and speed > 0 else 0.1 * span
 
 
