@@ -43,7 +43,7 @@ class Trouble(Enum):
     SCALES = "the solution grows far beyond the scale that the network was given"
     TIME = "the solution changes on a time much shorter than the window"
     KINK = "the activation has a kink, which limits the accuracy"
-    DATA = "the data are further from the solution than the network is from the data"
+    DATA = "the data are as far from the solution as the network is from the data, or further"
     SAMPLES = "the network meets the samples that it was trained on, but not those between them"
     FLOAT32 = "the residual has reached the rounding error of float32"
     FIXED_POINT = (
@@ -64,11 +64,15 @@ _REMEDIES = {
     Trouble.SCALES: 'use windows="auto", which finds the scale anew for every window, or more `windows`',
     Trouble.TIME: 'use windows="auto", which finds their length, or more `windows`',
     Trouble.KINK: 'use activation "tanh" or "sin", which have all derivatives',
-    Trouble.DATA: "use a smaller step or a better method for the data (RK4, Reference()): more training cannot help",
+    Trouble.DATA: "use a smaller step or a better method for the data (RK4, Reference()); of measured data ask whether "
+    "they are of this equation and begin at its initial values: more training cannot help",
     Trouble.SAMPLES: "use more samples (a smaller step, more `points`), a smaller `validation`, or a smaller network",
     Trouble.FLOAT32: "compute in float64, the default of odenn: look for .float(), torch.float32 or a float32 model",
     Trouble.FIXED_POINT: 'use windows="auto": on short windows staying there does not pay',
 }
+
+
+_FOLLOW_FROM_DATA = (Trouble.MISFIT, Trouble.FIXED_POINT)  # noise leaves a misfit, other equations other fixed points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +143,14 @@ def diagnose(history: Sequence[Record], evidence: Evidence | None = None) -> tup
         _fixed_point(known),
     )
     found = tuple(finding for finding in findings if finding is not None)
+    if any(finding.trouble is Trouble.DATA for finding in found):  # which explains these
+        found = tuple(finding for finding in found if finding.trouble not in _FOLLOW_FROM_DATA)
     return found or _unfinished(losses, known)
+
+
+def limited_by_data(data_error: float, fit_error: float) -> bool:
+    """Whether better data would help more than a better fit; a fit that leaves noise out misses by it."""
+    return data_error > 0.5 * fit_error
 
 
 def _worst_fit(history: Sequence[Record]) -> Array:
@@ -233,7 +244,7 @@ def _kink(losses: Array, known: Evidence) -> Diagnosis | None:
 
 
 def _data(known: Evidence) -> Diagnosis | None:
-    if known.data_error is None or known.fit_error is None or known.data_error <= known.fit_error:
+    if known.data_error is None or known.fit_error is None or not limited_by_data(known.data_error, known.fit_error):
         return None
     return Diagnosis(
         trouble=Trouble.DATA,
@@ -243,7 +254,12 @@ def _data(known: Evidence) -> Diagnosis | None:
 
 def _samples(losses: Array, known: Evidence) -> Diagnosis | None:
     """Few samples leave a network free between them."""
-    if known.fit_error is None or known.goal is None or not losses.size or (known.data_error or 0.0) > known.fit_error:
+    if (
+        known.fit_error is None
+        or known.goal is None
+        or not losses.size
+        or limited_by_data(known.data_error or 0.0, known.fit_error)
+    ):
         return None
     own = float(losses.min()) ** 0.5
     if known.fit_error <= known.goal or known.fit_error < BETWEEN * own or _above(own**2, known):

@@ -189,7 +189,7 @@ def test_a_failed_fit_says_why(odenn_cli: Call) -> None:
     result = odenn_cli(*call)
     assert result.exit_code == 1
     assert "the data limit the result" in result.stdout
-    assert "Why: the data are further from the solution" in result.stdout
+    assert "Why: the data are as far from the solution" in result.stdout
     assert "Remedy: use a smaller step or a better method for the data (--data rk4:STEP or reference)" in result.stdout
     record = json.loads(odenn_cli(*call, "--json").stdout)
     training = record["training"]
@@ -243,7 +243,7 @@ def test_a_trained_solution_is_saved_and_shown(odenn_cli: Call) -> None:
     lines = dict(line.split(maxsplit=1) for line in shown.stdout.split("\n\n")[0].splitlines())
     assert lines["network"].startswith("tanh, hidden layers 8-8 for each window")
     assert "iterations" in lines["windows"]
-    assert lines["why"].startswith("the data are further")
+    assert lines["why"].startswith("the data are as far")
     assert "--data rk4:STEP" in lines["remedy"]
     assert json.loads(odenn_cli("show", "s.odenn", "--points", "3", "--json").stdout) == solved
 

@@ -176,3 +176,23 @@ def test_mistakes_are_named():
         DataFit(data="run.csv")
     with pytest.raises(ValueError, match="needs data with derivatives"):
         fit(pair(), data=Samples([0, 0.5, 1, 1.5], [[1, 2, 3, 4]] * 2), slopes=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "off"),
+    [
+        ("y' = -y; y(0) = 1", lambda t, y: y + 0.03 * np.cos(40 * t) * (t > 0), 0.03),
+        ("y' = -y; y(0) = 1", lambda t, y: y + 0.1, 0.091),
+        ("y' = y*(1 - y); y(0) = 1/4", lambda t, y: y / 4, 3.9),
+    ],
+    ids=["noise", "other initial value", "other equation"],
+)
+def test_measured_data_that_do_not_fit_the_equation(text, change, off):
+    """Their error is known from the certificate: the network plus its error is the solution."""
+    t = np.linspace(0, 5, 60)
+    data = Samples(t, change(t, np.exp(-t)))
+    solution = odenn.solve(odenn.parse(text, span=(0, 5)), rtol=1e-4, method=DataFit(network=MLP([16, 16]), data=data))
+    assert not solution.success
+    assert solution.training.data_error == pytest.approx(off, rel=0.1)
+    assert "the data limit the result" in solution.message
+    assert [finding.trouble for finding in solution.training.diagnoses] == [Trouble.DATA]

@@ -179,7 +179,8 @@ def test_good_runs_have_no_findings(name, method):
 def test_findings_read_as_sentences():
     outcome = DataFit(data=Euler(0.1)).run(pair(), rtol=1e-6, atol=None)
     assert str(outcome.training.diagnoses[0]) == (
-        "the data are further from the solution than the network is from the data (relative error of the data "
+        "the data are as far from the solution as the network is from the data, or further (relative error of the data "
         f"{outcome.training.data_error:.2g}, of the fit to them {outcome.training.fit_error:.2g}): use a smaller step "
-        "or a better method for the data (RK4, Reference()): more training cannot help"
+        "or a better method for the data (RK4, Reference()); of measured data ask whether they are of this equation "
+        "and begin at its initial values: more training cannot help"
     )

@@ -11,7 +11,7 @@ import numpy as np
 from odenn.certificate import Certificate
 from odenn.methods.outcome import Outcome, Stats, Training, Work
 from odenn.methods.trained import TrainedNetworks
-from odenn.monitor import Course, Evidence, diagnose
+from odenn.monitor import Course, Evidence, diagnose, limited_by_data
 from odenn.networks.tables import Array
 from odenn.optimise.objective import Record
 from odenn.problem import IVP
@@ -124,9 +124,13 @@ def _verdict(problem: IVP, run: Run, certificate: Certificate) -> tuple[Status, 
         if not certificate.stopped:
             reached = f"the error cannot be bounded from {here}"
     if run.fit_error is not None:
-        reached += f"; largest misfit to the data {run.fit_error:.2g}, relative to the solution's size"
+        reached += f"; largest misfit to the data {run.fit_error:.2g}, relative to the largest value"
         if run.data_error is not None:
-            limit = "the data limit the result" if run.data_error > run.fit_error else "the fit limits the result"
+            limit = (
+                "the data limit the result"
+                if limited_by_data(run.data_error, run.fit_error)
+                else "the fit limits the result"
+            )
             reached += f"; the data's own error {run.data_error:.2g}: {limit}"
     met = certificate.worst <= MET
     # A budget may end the training of a network that is good enough.

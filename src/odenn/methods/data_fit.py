@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from odenn.certificate import Certificate
 from odenn.device.choice import check_device, chosen
 from odenn.methods.checkpoint import Checkpoint, Journal, describe
 from odenn.methods.conclusion import Run, conclude
@@ -151,7 +153,7 @@ class DataFit:
             certificate = control.certify(problem, trained, rtol=rtol, atol=atol)
             if certificate.stopped and ended is None:
                 ended = control.why_uncertified(), "the error estimate was not finished"
-            data_error = None if trajectory.error is None else float((trajectory.error / march.size).max())
+            fit_error, data_error = _gaps(trajectory, trained, certificate)
             run = Run(
                 trained=trained,
                 reached=march.reached,
@@ -164,7 +166,7 @@ class DataFit:
                 work=control.work,
                 clock=clock,
                 data_error=data_error,
-                fit_error=march.misfit,
+                fit_error=fit_error,
             )
             evidence = _evidence(self, problem, march.goal)
             outcome = conclude(problem, run, certificate, atol=atol, evidence=evidence)
@@ -270,7 +272,6 @@ class _March:
         self.control = control
         self.size = _running_size(problem, data)
         self.pieces: list[Piece] = []
-        self.misfit: float = 0.0  # largest |network - data| / size so far
         self.complete = False
         self.generator = torch.Generator("cpu").manual_seed(method.seed)
         self.reached = [float(problem.t0 or 0.0)]
@@ -349,7 +350,6 @@ class _March:
             return None
         self.control.kept.append(best.fit.history)
         self.pieces.append(best.piece.moved(self.home, torch.device("cpu")))
-        self.misfit = max(self.misfit, best.misfit)
         h = best.piece.trial.length
         end = best.piece.levels(np.array([t + h]), 0)[0][:, 0]
         easy = best.fit.iterations <= EASY and automatic
@@ -417,6 +417,25 @@ def _misfit(fitted: _Fitted) -> float:
 
 def _mean_square(r: Tensor) -> float:
     return float((r * r).mean())
+
+
+def _gaps(data: Trajectory, trained: TrainedNetworks, certificate: Certificate) -> tuple[float, float | None]:
+    """Largest misfit of the network to the data and error of the data, relative to each component's largest value.
+
+    Data whose error nobody knows (measured, or of another equation) are held against the network plus its estimated
+    error, which is the solution as far as the certificate knows it.
+    """
+    if not trained.pieces:
+        return math.inf, None
+    reached = (data.t >= trained.left[0]) & (data.t <= trained.right[-1])
+    t, y = data.t[reached], data.y[:, reached]
+    peak = np.maximum(np.abs(data.y).max(axis=1, keepdims=True), np.finfo(float).tiny)
+    values = trained.levels(t, 0)[0]
+    misfit = float(np.nan_to_num(np.abs(values - y) / peak, nan=np.inf).max(initial=0.0))
+    if data.error is not None:
+        return misfit, float((data.error / peak).max())
+    gap = np.abs(y - values - certificate.errors.derivative(t, 0)) / peak
+    return misfit, float(gap.max()) if gap.size and np.isfinite(gap).all() else None
 
 
 def _running_size(problem: IVP, data: Trajectory) -> Array:

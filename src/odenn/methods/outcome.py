@@ -137,9 +137,9 @@ class Training:
     """Every iteration, of all windows and networks in their order, those that were rejected included."""
     diagnoses: tuple[Diagnosis, ...]
     data_error: float | None = None
-    """Relative error of the data that were fitted, where it is known."""
+    """Error of these data, likewise; of measured ones as far as the error estimate tells."""
     fit_error: float | None = None
-    """Largest relative misfit of the network to these data."""
+    """Largest misfit of the network to these data, relative to each component's largest value."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
