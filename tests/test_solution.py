@@ -227,3 +227,9 @@ def test_the_ends_of_the_span_are_inside_in_single_precision_too() -> None:
     assert solution.network(torch.tensor([0.11], dtype=torch.float32)).isnan().all()
     with pytest.raises(ValueError, match="covers t from"):
         solution(torch.tensor([0.1001], dtype=torch.float32))
+
+
+@pytest.mark.parametrize("method", [odenn.Collocation, "residual"])
+def test_method_must_be_an_object(method: object):
+    with pytest.raises(TypeError, match=r"such as odenn\.Collocation\(\)"):
+        odenn.solve(odenn.parse("y' = -y; y(0) = 1", span=(0, 1)), method=method)

@@ -86,7 +86,7 @@ def solve(
         )
     tolerance, absolute = _checked_tolerances(rtol, atol, problem.n)
     method = Collocation() if method is None else method
-    if not hasattr(method, "run"):
+    if not hasattr(method, "run") or isinstance(method, type):
         raise TypeError(f"`method` must be a method of odenn, such as odenn.Collocation(), got {method!r}")
     if compile:
         if not isinstance(method, Collocation):
