@@ -176,7 +176,11 @@ def test_repr_is_short():
 def test_default_tolerance_goes_by_each_component():
     """A small component beside a large one is solved as well as if it were alone."""
     problem = odenn.IVP(lambda t, y: [1e-24 * y[1] * y[1], -y[1]], y0=[1e-8, 1e8], span=(0, 3))
-    assert problem.default_atol(1e-6).tolist() == pytest.approx([1e-20, 1e-4], rel=1e-12)
+    assert problem.default_atol(1e-6).tolist() == pytest.approx([3e-20, 1e-4], rel=1e-12)
+    assert odenn.IVP(lambda t, y: -y, y0=[1e-8, 1.0], span=(0, 9)).default_atol(1e-6)[0] == pytest.approx(1e-20)
+    rounded = odenn.IVP(lambda t, y: [y[1], -y[0]], y0=[np.sin(np.pi), -1.0], span=(0, 9))
+    assert rounded.default_atol(1e-6)[0] == pytest.approx(1e-12)
+    assert odenn.solve(rounded, rtol=1e-9).success
     starts_at_zero = odenn.IVP(lambda t, y: [1e-24 * y[1] * y[1], -y[1]], y0=[0.0, 1e8], span=(0, 3))
     assert starts_at_zero.default_atol(1e-6)[0] == pytest.approx(3e-20)
     solution = odenn.solve(problem, rtol=1e-6)

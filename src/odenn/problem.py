@@ -186,15 +186,16 @@ class IVP:
     def default_atol(self, rtol: float) -> Array:
         """(n,) absolute tolerance where none is asked for: only components that start at zero feel it.
 
-        It goes by the value that each component starts with; if that is zero, by what its slope adds over the span, if
-        that is less than the size of the others.
+        It goes by the value that each component starts with; if that is zero, or no more than rounding beside the
+        others, by what its slope adds over the span, if that is less than the size of the others.
         """
         assert self.span is not None
         values = np.abs(self.initial[: self.n])
-        if (values == 0.0).any():
+        small = values <= 1e-13 * self.size
+        if small.any():
             slopes = np.abs(self.first_order(self.t0 or 0.0, self.initial)[: self.n])
-            added = np.minimum(slopes * abs(self.span[1] - self.span[0]), self.size)
-            values = np.where(values > 0, values, np.where(added > 0, added, self.size))
+            added = np.maximum(values, np.minimum(slopes * abs(self.span[1] - self.span[0]), self.size))
+            values = np.where(small, np.where(added > 0, added, self.size), values)
         return 1e-6 * rtol * values
 
     @property

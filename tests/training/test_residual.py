@@ -258,6 +258,13 @@ def test_a_tolerance_below_the_right_hand_sides_precision():
     assert 0.2 < error.max() / solution.error(t).max() < 5
 
 
+def test_an_initial_value_that_is_rounding():
+    problem = odenn.IVP(lambda t, y: [y[1], -y[0]], y0=[np.sin(np.pi), -1.0], span=(0, 2))
+    solution = odenn.solve(problem, rtol=1e-6, method=Residual(network=MLP([16, 16])))
+    assert solution.success
+    assert solution.stats.windows < 5
+
+
 @pytest.mark.parametrize("k", [1.0, 1e4, 1e8])
 def test_units_do_not_matter(k: float):
     """An oscillator in position and momentum, whose Jacobian has entries of k^2 and 1 / k^2."""

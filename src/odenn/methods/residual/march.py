@@ -342,7 +342,8 @@ def _first_length(problem: IVP, span: float) -> float:
     with np.errstate(all="ignore"):
         J = np.abs(problem.jacobian(float(problem.t0 or 0.0), problem.initial))
         added = np.minimum(span * np.abs(problem.first_order(float(problem.t0 or 0.0), problem.initial)), z.max())
-        size = np.where(z > 0, z, np.where(added > 0, added, z.max() or 1.0))
+        size = np.maximum(z, added)
+        size = np.where(size > 0, size, z.max() or 1.0)
         speed = float((J * size / size[:, None]).sum(axis=1).max())
     return min(span, 2.0 / speed) if math.isfinite(speed) and speed > 0 else 0.1 * span
 
