@@ -154,11 +154,9 @@ def _function(problem: IVP, trained: Trained, w: int) -> tuple[States, Array]:
     Derivatives of a network carry its rounding many times magnified. Where the network is smooth, a series that agrees
     with its values to rounding takes its place: it has no noise of its own, and costs less.
     """
-    orders = np.array(problem.orders)
 
     def values(t: Array) -> Array:
-        levels = trained.levels_in(w, t, int(orders.max()) - 1)
-        return np.concatenate([level[orders > j] for j, level in enumerate(levels)])
+        return problem.states(trained.levels_in(w, t, max(problem.orders) - 1))
 
     a, h = float(trained.start[w]), float(trained.length[w])
     t = a + h * (_chebyshev(24) + 1) / 2
@@ -276,8 +274,7 @@ def _complete(outcome: Outcome, a: float, h: float) -> bool:
 
 def _network_states(problem: IVP, trained: Trained, w: int) -> States:
     """States (N, k) of the network of one window, and their slopes; the sweeps of a window ask for them again."""
-    orders = np.array(problem.orders)
-    top = int(orders.max())
+    top = max(problem.orders)
     known: dict[bytes, tuple[Array, Array]] = {}
 
     def states(t: Array) -> tuple[Array, Array]:
@@ -286,9 +283,7 @@ def _network_states(problem: IVP, trained: Trained, w: int) -> States:
             if len(known) > 64:
                 known.clear()
             levels = trained.levels_in(w, t, top)
-            Z = np.concatenate([level[orders > j] for j, level in enumerate(levels[:-1])])
-            slopes = np.concatenate([level[orders > j] for j, level in enumerate(levels[1:])])
-            known[key] = Z, slopes
+            known[key] = problem.states(levels[:-1]), problem.states(levels[1:])
         return known[key]
 
     return states

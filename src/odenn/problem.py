@@ -190,12 +190,12 @@ class IVP:
         others, by what its slope adds over the span, if that is less than the size of the others.
         """
         assert self.span is not None
-        values = np.abs(self.initial[: self.n])
-        small = values <= 1e-13 * self.size
+        values, size = np.abs(self.initial[: self.n]), self.size
+        small = values <= 1e-13 * size
         if small.any():
             slopes = np.abs(self.first_order(self.t0 or 0.0, self.initial)[: self.n])
-            added = np.maximum(values, np.minimum(slopes * abs(self.span[1] - self.span[0]), self.size))
-            values = np.where(small, np.where(added > 0, added, self.size), values)
+            added = np.maximum(values, np.minimum(slopes * abs(self.span[1] - self.span[0]), size))
+            values = np.where(small, np.where(added > 0, added, size), values)
         return 1e-6 * rtol * values
 
     @property
@@ -242,6 +242,15 @@ class IVP:
         t = np.broadcast_to(np.asarray(t, dtype=float), shape[1:] or (1,)).copy()
         states = np.asarray(Z, dtype=float).reshape(shape[0], -1)
         return np.concatenate((self.rhs(t, states), states))[self.layout.source].reshape(shape)
+
+    def states(self, levels: Sequence[Array]) -> Array:
+        """(N, k): states from y, y', ..., each (n, k), as far as each component's order goes."""
+        orders = np.array(self.orders)
+        return np.concatenate([level[orders > j] for j, level in enumerate(levels)])
+
+    def by_component(self, z: Array) -> tuple[tuple[float, ...], ...]:
+        """Of every component its value and derivatives, from states z (N,)."""
+        return tuple(tuple(z[belongs > 0].tolist()) for belongs in self.layout.fold.T)
 
     def pointwise(self) -> Callable[[float, Array], Array]:
         """`first_order` for one time and z (N,), with little around the equations: what SciPy's solvers call."""

@@ -143,10 +143,8 @@ class Solution:
         def defect(times: Array) -> Array:
             top = max(problem.orders)
             levels = [self.outcome.windows.derivative(times, k) for k in range(top + 1)]
-            orders = np.array(problem.orders)
-            Z = np.concatenate([levels[k][orders > k] for k in range(top)])
             highest = np.stack([levels[k][i] for i, k in enumerate(problem.orders)])
-            return highest - problem.rhs(times, Z)
+            return highest - problem.rhs(times, problem.states(levels[:-1]))
 
         return self._evaluate(t, defect)
 

@@ -8,15 +8,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from odenn.comparison.result import Comparison
+from odenn.plot.style import COLOURS, blank
 
 MARKS = "osD^vP*X<>hd"
 FLOOR = 1e-16  # errors of zero are drawn here
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000", "#999999")  # Okabe and Ito
 
 
 def work_precision(comparison: Comparison) -> Figure:
     """Time against true error; better is lower left. Hollow: the method itself does not claim success."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = blank(8, 5)
     axes: Any = figure.add_subplot()
     for k, name in enumerate(_names(comparison)):
         entries = [entry for entry in comparison.entries if entry.name == name and np.isfinite(entry.error)]
@@ -37,7 +37,7 @@ def work_precision(comparison: Comparison) -> Figure:
 
 def errors_over_span(comparison: Comparison) -> Figure:
     """True relative error over time, each method at the finest tolerance it was given."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = blank(8, 5)
     axes: Any = figure.add_subplot()
     finest = min(entry.rtol for entry in comparison.entries)
     order = np.argsort(comparison.t)

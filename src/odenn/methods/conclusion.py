@@ -11,7 +11,7 @@ import numpy as np
 from odenn.certificate import Certificate
 from odenn.methods.outcome import Outcome, Stats, Training, Work
 from odenn.methods.trained import TrainedNetworks
-from odenn.monitor import Course, Evidence, diagnose, limited_by_data
+from odenn.monitor import Course, Diagnosis, Evidence, diagnose, limited_by_data
 from odenn.networks.tables import Array
 from odenn.optimise.objective import Record
 from odenn.problem import IVP
@@ -42,15 +42,6 @@ class Run:
 def conclude(problem: IVP, run: Run, certificate: Certificate, *, atol: Array, evidence: Evidence) -> Outcome:
     """Outcome of a run; `evidence` is what the method itself knows for the diagnosis, which is made of a miss only."""
     status, message = _verdict(problem, run, certificate)
-    known = replace(
-        evidence,
-        courses=_courses(problem, run, certificate),
-        data_error=run.data_error,
-        fit_error=run.fit_error,
-        iterations=evidence.iterations if run.ended is None else None,
-    )
-    # What was tried and rejected on the way is no fault of a run.
-    kept = [record for history in run.kept for record in history]
     return Outcome(
         windows=run.trained,
         errors=certificate.errors,
@@ -70,24 +61,36 @@ def conclude(problem: IVP, run: Run, certificate: Certificate, *, atol: Array, e
         ),
         training=Training(
             history=tuple(run.history),
-            diagnoses=() if status is Status.SUCCESS else diagnose(kept, known),
+            diagnoses=() if status is Status.SUCCESS else _diagnoses(problem, run, certificate, evidence),
             data_error=run.data_error,
             fit_error=run.fit_error,
         ),
     )
 
 
+def _diagnoses(problem: IVP, run: Run, certificate: Certificate, evidence: Evidence) -> tuple[Diagnosis, ...]:
+    """What is wrong with a run that missed its tolerance."""
+    known = replace(
+        evidence,
+        courses=_courses(problem, run, certificate),
+        data_error=run.data_error,
+        fit_error=run.fit_error,
+        iterations=evidence.iterations if run.ended is None else None,
+    )
+    # What was tried and rejected on the way is no fault of a run.
+    return diagnose([record for history in run.kept for record in history], known)
+
+
 def _courses(problem: IVP, run: Run, certificate: Certificate) -> list[Course]:
     """What is to be seen on each window; the solution is the network plus its estimated error, if bounded."""
     top = max(problem.orders)
-    orders = np.array(problem.orders)
     courses: list[Course] = []
     for w, piece in enumerate(run.trained.pieces):
         t = np.linspace(run.trained.left[w], run.trained.right[w], LOOKED_AT)
         with np.errstate(all="ignore"):
             levels = run.trained.levels_in(w, t, top)
             errors = certificate.errors.derivative(t, 0)
-            asked = problem.rhs(t, np.concatenate([level[orders > j] for j, level in enumerate(levels[:-1])]))
+            asked = problem.rhs(t, problem.states(levels[:-1]))
         if not all(np.isfinite(part).all() for part in (*levels, errors, asked)):
             continue
         solution = levels[0] + errors

@@ -11,18 +11,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from odenn.certificate import Certificate, certify
+from odenn.device.choice import check_device
 from odenn.methods.checkpoint import Entry, Journal, Pending
 from odenn.methods.outcome import Progress, Report, Work
 from odenn.methods.trained import Piece, TrainedNetworks
+from odenn.networks.mlp import MLP
 from odenn.networks.tables import Array
-from odenn.optimise.objective import Fit, Objective, Record, Snapshot
+from odenn.optimise.objective import Fit, Objective, Record, Snapshot, check_optimiser
 from odenn.problem import IVP
 from odenn.status import Status
 from odenn.storage.checks import StorageError
@@ -32,6 +34,37 @@ REFERENCE_TIMES = 33  # per window
 
 Curve = Callable[[Array], Any]
 """A solution t (k,) -> (n, k) that is known from elsewhere."""
+
+
+class Options(Protocol):
+    """Options that every method that trains has."""
+
+    @property
+    def network(self) -> Any: ...
+
+    @property
+    def optimizer(self) -> Any: ...
+
+    @property
+    def reference(self) -> Curve | None: ...
+
+    @property
+    def max_seconds(self) -> float | None: ...
+
+    @property
+    def device(self) -> Any: ...
+
+
+def check_training(method: Options) -> None:
+    """Raise TypeError or ValueError for an option that is none, with what it must be."""
+    if not isinstance(method.network, MLP | torch.nn.Module):
+        raise TypeError(f"`network` must be odenn.MLP(...) or a torch.nn.Module, got {method.network!r}")
+    check_optimiser(method.optimizer)
+    if method.reference is not None and not callable(method.reference):
+        raise TypeError(f"`reference` must be a function of time, such as a Solution, got {method.reference!r}")
+    if method.max_seconds is not None and not method.max_seconds > 0:
+        raise ValueError(f"`max_seconds` must be positive or None, got {method.max_seconds!r}")
+    check_device(method.device)
 
 
 class RunControl:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any, Protocol
 
@@ -281,8 +281,3 @@ def _numbers(values: ArrayLike, name: str) -> Array:
 def _rows(values: ArrayLike, name: str) -> Array:
     array = _numbers(values, name)
     return array.reshape(1, -1) if array.ndim == 1 else array
-
-
-def without_slopes(trajectory: Trajectory) -> Trajectory:
-    """The same with positions only."""
-    return replace(trajectory, dy=None)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from odenn.certificate import Certificate
-from odenn.device.choice import check_device, chosen
+from odenn.device.choice import chosen
 from odenn.methods.checkpoint import Checkpoint, Journal, describe
 from odenn.methods.conclusion import Run, conclude
-from odenn.methods.control import Curve, RunControl
+from odenn.methods.control import Curve, RunControl, check_training
 from odenn.methods.data import CSV, FEWEST, RK4, Euler, Reference, Samples, Source, Trajectory
 from odenn.methods.outcome import Outcome, Progress
 from odenn.methods.trained import Piece, Stage, TrainedNetworks
@@ -25,7 +25,7 @@ from odenn.networks.activations import product
 from odenn.networks.mlp import MLP, Trainable, smoothness, trainable
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
-from odenn.optimise.objective import Fit, Optimiser, check_optimiser, limit
+from odenn.optimise.objective import Fit, Optimiser, limit
 from odenn.optimise.torch_optimiser import TorchOptimiser
 from odenn.problem import IVP
 from odenn.status import Status
@@ -97,11 +97,9 @@ class DataFit:
     device: str | torch.device = "auto"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.network, MLP | torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"`network` must be odenn.MLP(...) or a torch.nn.Module, got {self.network!r}")
+        check_training(self)
         if not isinstance(self.data, Euler | RK4 | Reference | Samples | CSV):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"`data` must be Euler, RK4, Reference, Samples or CSV, got {self.data!r}")
-        check_optimiser(self.optimizer)
         if not (self.windows == "auto" or (isinstance(self.windows, int) and self.windows >= 1)):
             raise ValueError(f'`windows` must be "auto" or a positive whole number, got {self.windows!r}')
         if not 0 <= self.validation <= 0.8:
@@ -112,11 +110,6 @@ class DataFit:
             raise ValueError(
                 "`batch` needs a first-order optimizer, such as TorchOptimiser(): LevenbergMarquardt takes all samples"
             )
-        if self.reference is not None and not callable(self.reference):
-            raise TypeError(f"`reference` must be a function of time, such as a Solution, got {self.reference!r}")
-        if self.max_seconds is not None and not self.max_seconds > 0:
-            raise ValueError(f"`max_seconds` must be positive or None, got {self.max_seconds!r}")
-        check_device(self.device)
 
     def run(
         self,
@@ -280,7 +273,7 @@ class _March:
         """Fit the windows; why it ended early, if it did."""
         t0 = float(self.problem.t0 or 0.0)
         for end in self._ends(t0):
-            t, levels = t0, self._initial_rows()
+            t, levels = t0, self.problem.by_component(self.problem.initial)
             h = (end - t0) if self.method.windows == "auto" else (end - t0) / int(self.method.windows)
             while abs(end - t) > 1e-12 * abs(end - t0):
                 if abs(t + h - end) < 0.3 * abs(h) or abs(h) > abs(end - t):
@@ -302,13 +295,6 @@ class _March:
         """The data's ends; the initial values must lie between or at them."""
         first, last = float(self.data.t[0]), float(self.data.t[-1])
         return [end for end in (last, first) if (end - t0) * (1 if end == last else -1) > 0]
-
-    def _initial_rows(self) -> tuple[tuple[float, ...], ...]:
-        offsets, orders, z = self.problem.layout.offsets, self.problem.orders, self.problem.initial
-        return tuple(
-            tuple(float(z[int(offsets[level]) + sum(k > level for k in orders[:i])]) for level in range(order))
-            for i, order in enumerate(orders)
-        )
 
     def _window(
         self, t: float, h: float, values: tuple[tuple[float, ...], ...]

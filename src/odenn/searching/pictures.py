@@ -6,15 +6,15 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from odenn.plot.style import COLOURS, blank
 from odenn.searching.result import Search, Tried
 
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000")  # Okabe and Ito
 MARKS = "osD^vP*"
 
 
 def overview(search: Search) -> Figure:
     """Error against weights and time, coloured by activation, marked by optimiser; importances below."""
-    figure = Figure(figsize=(10, 6), layout="constrained")
+    figure = blank(10, 6)
     grid = figure.add_gridspec(2, 2, height_ratios=(3, 1))
     activations = sorted({tried.structure.activation for tried in search.tried})
     optimisers = sorted({tried.structure.optimizer for tried in search.tried})

@@ -104,7 +104,7 @@ def search(
     space = Space.of(depth, width, activation, optimizer)
     template, notes = _with_fixed_windows(problem, method or Residual(), rtol)
     reference = find_reference(problem, POINTS)
-    task = Task(problem=problem, rtol=rtol, t=reference.t, values=reference.values)
+    task = Task(problem=problem, rtol=rtol, reference=reference)
     # A storage remembers what it is about, but for the choices: these may be added to.
     with quiet():
         study = _study(storage, seed, _about(problem, template, rtol))

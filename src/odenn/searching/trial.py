@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from odenn.comparison.reference import Reference
+from odenn.optimise.objective import limit
+from odenn.problem import IVP
+from odenn.solve import solve
+
 WORST = 6.0  # decades: errors beyond, and trainings that come to nothing, count as this
 BEST = -16.0
 
@@ -20,10 +23,9 @@ BEST = -16.0
 class Task:
     """What all trials have in common; sent to the workers."""
 
-    problem: Any
+    problem: IVP
     rtol: float
-    t: Array  # (k,)
-    values: Array  # (n, k) reference
+    reference: Reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +52,8 @@ def train(packed: bytes) -> Reached:
     import cloudpickle
     import torch
 
-    from odenn.solve import solve
-
     task: Task
     task, method = cloudpickle.loads(packed)
-    iterations = getattr(method.optimizer, "max_iterations", None) or method.optimizer.iterations
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     start = time.thread_time()
@@ -68,17 +67,19 @@ def train(packed: bytes) -> Reached:
         torch.set_num_threads(threads)
     seconds = time.thread_time() - start
     left, right = solution.span
-    error = math.inf
-    if left <= task.t.min() and task.t.max() <= right:
-        worst = np.abs(solution(task.t) - task.values).max(axis=1) / np.abs(task.values).max(axis=1)
-        error = float(np.nan_to_num(worst.max(), nan=math.inf))
+    error, reference = math.inf, task.reference
+    if left <= reference.t.min() and reference.t.max() <= right:
+        error = float(
+            np.nan_to_num(reference.relative(np.abs(solution(reference.t) - reference.values)).max(), nan=math.inf)
+        )
     history = solution.training.history if solution.training is not None else ()
+    most = limit(method.optimizer)
     return Reached(
         error=error,
         weights=solution.outcome.windows.size,
         seconds=seconds,
         status=solution.status.name.lower(),
-        spent=any(record.iteration >= iterations for record in history),
+        spent=most is not None and any(record.iteration >= most for record in history),
     )
 
 

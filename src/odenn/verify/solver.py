@@ -69,16 +69,13 @@ class Task(NamedTuple):
         return cls(problem, problem.t0 or 0.0, t, atol)
 
     def rhs(self, deadline: float) -> Callable[[float, Array], Array]:
-        """`problem.first_order` for one time, with less to do around the equations themselves, and a time limit."""
-        fill, parameters, source = self.problem.fill, self.problem.parameters, self.problem.layout.source
-        times, slopes = np.empty(1), np.empty((self.problem.n, 1))
+        """`problem.pointwise` with a time limit."""
+        pointwise = self.problem.pointwise()
 
         def rhs(t: float, z: Array) -> Array:
             if time.monotonic() > deadline:
                 raise _TimeUpError(f"the time was up at {t:.6g}")
-            times[0] = t
-            fill(times, z.reshape(-1, 1), parameters, slopes)
-            return np.concatenate((slopes[:, 0], z))[source]
+            return pointwise(t, z)
 
         return rhs
 

@@ -162,7 +162,7 @@ def fit_window(
     """Train the networks of the window from t over `length`, starting in the states z (N,)."""
     orders = plan.problem.orders
     scale, size = _scales(plan, t, z, length, peak)
-    trial = InitialTrial(start=t, length=length, values=_by_component(plan.problem, z), scale=scale, decay=plan.decay)
+    trial = InitialTrial(start=t, length=length, values=plan.problem.by_component(z), scale=scale, decay=plan.decay)
     weight = size.new_tensor([abs(length) ** k for k in orders]) / (size + plan.size_floor)
     piece = Piece(trial, ())
     generator = torch.Generator("cpu").manual_seed(plan.seed)
@@ -319,21 +319,10 @@ def _level(problem: IVP, z: Array, level: int) -> Array:
     return out
 
 
-def _by_component(problem: IVP, z: Array) -> tuple[tuple[float, ...], ...]:
-    offsets, orders = problem.layout.offsets, problem.orders
-    rows: list[tuple[float, ...]] = []
-    for i, order in enumerate(orders):
-        places = [int(offsets[level]) + sum(k > level for k in orders[:i]) for level in range(order)]
-        rows.append(tuple(float(z[place]) for place in places))
-    return tuple(rows)
-
-
 def _end_state(problem: IVP, piece: Piece) -> Array:
     """(N,) states at the far end of the window."""
     end = np.array([piece.trial.start + piece.trial.length])
-    levels = piece.levels(end, max(problem.orders) - 1)
-    orders = np.array(problem.orders)
-    return np.concatenate([level[orders > j, 0] for j, level in enumerate(levels)])
+    return problem.states(piece.levels(end, max(problem.orders) - 1))[:, 0]
 
 
 def _first_length(problem: IVP, span: float) -> float:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from odenn.certificate import Certificate
-from odenn.device.choice import check_device, chosen
+from odenn.device.choice import chosen
 from odenn.methods.checkpoint import Checkpoint, Journal, describe
 from odenn.methods.conclusion import MET, Run, conclude
-from odenn.methods.control import Curve, RunControl
+from odenn.methods.control import Curve, RunControl, check_training
 from odenn.methods.outcome import Outcome, Progress
 from odenn.methods.residual.march import AIM, FINISHED, STUCK, Leg, Plan, march, starts
 from odenn.methods.torch_rhs import TorchRhs, torch_rhs
@@ -24,7 +24,7 @@ from odenn.monitor import Evidence
 from odenn.networks.mlp import MLP, Trainable, smoothness, trainable
 from odenn.networks.tables import Array
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
-from odenn.optimise.objective import Optimiser, Record, check_optimiser, limit
+from odenn.optimise.objective import Optimiser, Record, limit
 from odenn.problem import IVP
 from odenn.status import Status
 from odenn.trial import DECAYS
@@ -102,9 +102,7 @@ class Residual:
     device: str | torch.device = "auto"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.network, MLP | torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"`network` must be odenn.MLP(...) or a torch.nn.Module, got {self.network!r}")
-        check_optimiser(self.optimizer)
+        check_training(self)
         if not (isinstance(self.points, int) and self.points >= 4):
             raise ValueError(
                 f"`points` must be a whole number, 4 or more, got {self.points!r}: fewer leave gaps unseen"
@@ -122,11 +120,6 @@ class Residual:
             raise ValueError(f"`windows` must be 1 or more, got {self.windows!r}")
         if not (isinstance(self.max_windows, int) and self.max_windows >= 1):
             raise ValueError(f"`max_windows` must be a positive whole number, got {self.max_windows!r}")
-        if self.reference is not None and not callable(self.reference):
-            raise TypeError(f"`reference` must be a function of time, such as a Solution, got {self.reference!r}")
-        if self.max_seconds is not None and not self.max_seconds > 0:
-            raise ValueError(f"`max_seconds` must be positive or None, got {self.max_seconds!r}")
-        check_device(self.device)
 
     def run(
         self,

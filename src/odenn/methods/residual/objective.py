@@ -48,7 +48,7 @@ class ResidualObjective:
     @cached_property
     def states(self) -> tuple[list[int], list[int]]:
         """Level and component of the N states, derivative-major."""
-        pairs = [(level, i) for level in range(max(self.orders)) for i, k in enumerate(self.orders) if k > level]
+        pairs = _states(self.orders)
         return [level for level, _ in pairs], [i for _, i in pairs]
 
     @cached_property
@@ -93,6 +93,11 @@ class ResidualObjective:
         return highest, D[levels, :, components]
 
 
+def _states(orders: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Level and component of the N states, derivative-major."""
+    return [(level, i) for level in range(max(orders)) for i, order in enumerate(orders) if order > level]
+
+
 def chebyshev(points: int, device: torch.device) -> Tensor:
     """Chebyshev points in (-1, 1), without the ends."""
     k = torch.arange(points, dtype=torch.float64, device=device)
@@ -104,8 +109,7 @@ def defect_of(piece: Piece, rhs: TorchRhs, orders: tuple[int, ...], x: Tensor) -
     with torch.no_grad():
         top = max(orders)
         D = torch.stack(by_time(piece.series(x, top + 1), piece.trial.length))
-        states = [(level, i) for level in range(top) for i, k in enumerate(orders) if k > level]
-        Z = torch.stack([D[level, :, i] for level, i in states])
+        Z = torch.stack([D[level, :, i] for level, i in _states(orders)])
         highest = torch.stack([D[k, :, i] for i, k in enumerate(orders)])
         return highest - rhs(piece.trial.start + piece.trial.length * (x + 1) / 2, Z)
 
