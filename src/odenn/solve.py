@@ -49,8 +49,9 @@ def solve(
         Compile the engine and the right-hand side (see `Collocation`).
     progress
         Called now and then, in a training after every iteration, with a `Report`: the fraction of the span that is
-        solved, the windows so far, the last iteration; returning True stops the run, which keeps what it has. So does
-        Ctrl-C in a training; pressed again, while the error estimate is made, it raises KeyboardInterrupt.
+        solved, the windows so far, the last iteration, the solution so far; returning True stops the run, which keeps
+        what it has. So does Ctrl-C in a training; pressed again, while the error estimate is made, it raises
+        KeyboardInterrupt.
     checkpoint
         A file for the state of a training, written at the start, every `checkpoint_seconds`, and when the run is
         stopped by Ctrl-C, by `progress` or by its budget. If it is there already, the run goes on from it, bit by bit

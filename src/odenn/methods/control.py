@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from types import FrameType, TracebackType
 from typing import Any, Protocol, Self
 
@@ -20,9 +21,9 @@ from torch import Tensor
 from odenn.certificate import Certificate, certify
 from odenn.device.choice import check_device
 from odenn.methods.checkpoint import Entry, Journal, Pending
-from odenn.methods.outcome import Progress, Report, Work
+from odenn.methods.outcome import Progress, Report, SpanFunction, Work
 from odenn.methods.trained import Piece, TrainedNetworks
-from odenn.networks.mlp import MLP
+from odenn.networks.mlp import MLP, Trainable
 from odenn.networks.tables import Array
 from odenn.optimise.objective import Fit, Objective, Record, Snapshot, check_optimiser
 from odenn.problem import IVP
@@ -78,17 +79,19 @@ class RunControl:
         self,
         *,
         clock: float,
+        home: Trainable,  # the network on the CPU, where solutions live
         max_seconds: float | None = None,
         progress: Progress | None = None,
         reference: Curve | None = None,
         journal: Journal | None = None,
     ) -> None:
         self.progress, self.reference, self.journal = progress, reference, journal
+        self.home = home
         self.history: list[Record] = []
         self.kept: list[tuple[Record, ...]] = []  # of it, what belongs to the last network of every accepted window
         self.rejected = 0
         self.work = Work()  # of the right-hand side, in data, training and certificate
-        self.windows = 0  # accepted in this attempt
+        self.pieces: tuple[Piece, ...] = ()  # windows accepted in this attempt
         self.fraction = 0.0
         self._clock = clock - (journal.seconds if journal is not None else 0.0)
         self._max_seconds = max_seconds
@@ -123,7 +126,7 @@ class RunControl:
 
     def begin_attempt(self) -> None:
         """From the start of the span, with a finer tolerance."""
-        self.windows, self.fraction = 0, 0.0
+        self.pieces, self.fraction = (), 0.0
         self.kept.clear()
 
     def stopped(self) -> Status | None:
@@ -137,9 +140,9 @@ class RunControl:
             return Status.BUDGET
         return None
 
-    def accepted(self, fraction: float) -> None:
+    def accepted(self, piece: Piece, fraction: float) -> None:
         """A window is done, and with it this part of the span."""
-        self.windows += 1
+        self.pieces = (*self.pieces, piece)
         self.fraction = fraction
         self._report(self.history[-1] if self.history else None)
 
@@ -178,9 +181,9 @@ class RunControl:
         error = self._true_error(trained(w)) if self.reference is not None else None
 
         def watch(record: Record, w: Tensor, snapshot: Callable[[], Snapshot]) -> bool:
-            record = replace(record, window=self.windows, error=error(trained(w)) if error is not None else None)
+            record = replace(record, window=len(self.pieces), error=error(trained(w)) if error is not None else None)
             self.history.append(record)
-            self._report(record)
+            self._report(record, partial(trained, w.detach().clone()))
             stop = self.stopped() is not None
             if journal is not None and (stop or time.perf_counter() - self._written > journal.checkpoint.seconds):
                 states = [generator.get_state() for generator in generators]
@@ -239,11 +242,13 @@ class RunControl:
         else:
             self.journal.remove()
 
-    def _report(self, record: Record | None) -> None:
-        if self.progress is None:
+    def _report(self, record: Record | None, training: Callable[[], Piece] | None = None) -> None:
+        """Tell how far it is; `training` makes the solution on the window in training."""
+        if self.progress is None or self._interrupted:
             return
+        build = partial(_so_far, self.pieces, training, self.home)
         try:
-            answer = self.progress(Report(fraction=self.fraction, windows=self.windows, record=record))
+            answer = self.progress(Report(fraction=self.fraction, windows=len(self.pieces), record=record, build=build))
         except KeyboardInterrupt:
             answer = True
         self._interrupted = self._interrupted or answer is True
@@ -287,6 +292,13 @@ class RunControl:
             )
         size = np.maximum(np.abs(exact).max(axis=1, keepdims=True), np.finfo(float).tiny)
         return lambda piece: float((np.abs(piece.levels(t, 0)[0] - exact) / size).max())
+
+
+def _so_far(pieces: tuple[Piece, ...], training: Callable[[], Piece] | None, home: Trainable) -> SpanFunction | None:
+    """Accepted windows and the one in training as one function, on the CPU."""
+    found = pieces if training is None else (*pieces, training())
+    moved = (piece.moved(home, torch.device("cpu")) for piece in found)
+    return TrainedNetworks.of(moved, len(found[0].trial.values)) if found else None
 
 
 def _set_states(generators: Sequence[torch.Generator], states: Sequence[Tensor]) -> None:

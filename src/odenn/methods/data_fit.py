@@ -133,8 +133,9 @@ class DataFit:
             samples = [part for part in (trajectory.t, trajectory.y, trajectory.dy) if part is not None]
             journal = Journal.open(checkpoint, describe(problem, self, rtol=rtol, atol=atol, data=samples))
         control = RunControl(
-            clock=clock, max_seconds=self.max_seconds, progress=progress, reference=self.reference, journal=journal
-        )
+            clock=clock, home=trainable(self.network, problem.n), max_seconds=self.max_seconds, progress=progress,
+            reference=self.reference, journal=journal,
+        )  # fmt: skip
         control.work.calls += trajectory.calls
         control.work.evaluations += trajectory.evaluations
         with control:
@@ -257,7 +258,7 @@ class _March:
         self.goal = max(AIM * rtol, KINKED_GOAL) if kinked else AIM * rtol
         self.few = MANY if kinked else FEW
         self.shortest = KINKED_SHORTEST if kinked else SHORTEST
-        self.home = trainable(method.network, problem.n)  # on the CPU, where solutions live
+        self.home = control.home
         paired = method.optimizer.paired
         samples = min(data.t.size, self.few if paired else method.batch or data.t.size)
         self.device = chosen(method.device, weights=self.home.size, residuals=problem.n * samples, gauss_newton=paired)
@@ -284,10 +285,10 @@ class _March:
                     return stopped
                 t, levels, h = window
                 self.reached.append(t)
+                self.control.accepted(self.pieces[-1], abs(t - t0) / abs(end - t0))
                 if stopped is not None:
                     self.complete = abs(end - t) <= 1e-12 * abs(end - t0) and end == self._ends(t0)[-1]
                     return stopped
-                self.control.accepted(abs(t - t0) / abs(end - t0))
         self.complete = True
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from odenn.networks.tables import Array
@@ -26,6 +27,18 @@ class Report:
     """Accepted so far."""
     record: Record | None = None
     """The latest iteration, where a network is being trained."""
+    build: Callable[[], SpanFunction | None] | None = field(default=None, repr=False, compare=False)
+    """Makes `solution`."""
+
+    @cached_property
+    def solution(self) -> SpanFunction | None:
+        """The solution so far: the accepted windows and, where a network is being trained, that one on its window.
+
+        It is made when it is first asked for, of what was there when the report was made, so it may be read later and
+        in another thread. `solution.derivative(t, 0)` is (n, k); its windows cover
+        [left[0], left[-1] + |length[-1]|], and beyond them it extrapolates. None where there is no window yet.
+        """
+        return None if self.build is None else self.build()
 
 
 Progress = Callable[[Report], object]

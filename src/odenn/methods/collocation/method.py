@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,10 +103,11 @@ class Collocation:
         with np.errstate(all="ignore"):
             while attempts < ATTEMPTS:
                 attempts += 1
-                legs = [
-                    _march(self, problem, machine, end, rtol, atol, fraction, counts, clock, progress)
-                    for end in problem.ends
-                ]
+                legs: list[_Leg] = []
+                for end in problem.ends:
+                    legs.append(
+                        _march(self, problem, machine, end, rtol, atol, fraction, counts, clock, progress, legs)
+                    )
                 best = _better(best, legs)
                 worst = max(leg.state.worst for leg in legs)
                 finest = fraction * rtol <= FINEST
@@ -179,9 +181,9 @@ def _empty_store(capacity: int, n: int, r: int, M: int) -> Store:
 
 def _march(
     method: Collocation, problem: IVP, machine: _Machine, end: float, rtol: float, atol: Array, fraction: float,
-    counts: NDArray[np.int64], clock: float, progress: Progress | None,
+    counts: NDArray[np.int64], clock: float, progress: Progress | None, before: Sequence[_Leg],
 ) -> _Leg:  # fmt: skip
-    """One march to `end`, with as much room as it needs and the budget allows."""
+    """One march to `end`, with as much room as it needs and the budget allows; `before` are those that are done."""
     n, N = problem.n, problem.initial.size
     local = max(fraction * rtol, FINEST)
     explicit: Tables = method.network.tables(local, stiff=False)
@@ -211,7 +213,10 @@ def _march(
             machine.rhs, machine.jacobian, machine.parameters, float(end), explicit, implicit, problem.layout, control,
             state, store, filled, counts,
         )  # fmt: skip
-        report = Report(fraction=abs(state.t - t0) / span, windows=filled)
+        so_far = (*before, _Leg(end, reason, store, filled, state))
+        report = Report(
+            fraction=abs(state.t - t0) / span, windows=filled, build=partial(_windows_so_far, method, so_far)
+        )
         if progress is not None and progress(report) is True:
             reason = INTERRUPTED
         if reason == engine.FULL:
@@ -230,14 +235,13 @@ def _outcome(
 ) -> Outcome:  # fmt: skip
     """Join the marches, in the order of time, and say how they ended."""
     joined, floor = _joined(legs)
-    units = method.network.hidden(joined.weights.shape[2])
+    windows = _windows(method, joined)
     error_units = LegendreUnits(joined.error_weights.shape[2])
-    compiled = method.compile and isinstance(units, LegendreUnits)
     status, message = _verdict(method, problem, legs, spent=spent)
     points = [float(problem.t0 or 0.0), *(leg.state.t for leg in legs)]
     return Outcome(
-        windows=Windows(joined.start, joined.length, joined.value, joined.weights, units, compiled),
-        errors=Windows(joined.start, joined.length, joined.error, joined.error_weights, error_units, compiled),
+        windows=windows,
+        errors=Windows(joined.start, joined.length, joined.error, joined.error_weights, error_units, windows.compiled),
         floor=floor,
         atol=atol,
         reached=(min(points), max(points)),
@@ -258,7 +262,19 @@ def _outcome(
     )
 
 
-def _joined(legs: list[_Leg]) -> tuple[Store, Array]:
+def _windows(method: Collocation, store: Store) -> Windows:
+    units = method.network.hidden(store.weights.shape[2])
+    compiled = method.compile and isinstance(units, LegendreUnits)
+    return Windows(store.start, store.length, store.value, store.weights, units, compiled)
+
+
+def _windows_so_far(method: Collocation, legs: Sequence[_Leg]) -> Windows | None:
+    """What the marches have accepted; the engine adds windows to a store and changes none."""
+    joined, _ = _joined(legs)
+    return _windows(method, joined) if joined.start.size else None
+
+
+def _joined(legs: Sequence[_Leg]) -> tuple[Store, Array]:
     """The windows of all marches in the order of time, and the rounding error (W, n) by the end of each.
 
     That is a unit in the last place for every window, adding up at random, counted outwards from the initial point.

@@ -149,10 +149,10 @@ def march(plan: Plan, control: RunControl) -> Leg:
         if fitted.excess <= 1.0 or not settled:
             h *= LONGER if fitted.iterations <= EASY and not missed else _pace(fitted.iterations)
         missed.clear()
+        control.accepted(fitted.piece, 1 - abs(plan.end - t) / span)
         if stop is not None:
             reason = stop.name
             break
-        control.accepted(1 - abs(plan.end - t) / span)
     return Leg(reason, tuple(piece.moved(plan.home, torch.device("cpu")) for piece in pieces), t, z, h)
 
 

@@ -144,8 +144,9 @@ class Residual:
         if checkpoint is not None:
             journal = Journal.open(checkpoint, describe(problem, self, rtol=rtol, atol=atol))
         control = RunControl(
-            clock=clock, max_seconds=self.max_seconds, progress=progress, reference=self.reference, journal=journal
-        )
+            clock=clock, home=home, max_seconds=self.max_seconds, progress=progress, reference=self.reference,
+            journal=journal,
+        )  # fmt: skip
         with control:
             plan = Plan(
                 problem=problem, rhs=replace(rhs, work=control.work), network=network, home=home,
