@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from odenn.methods.collocation import Collocation
-from odenn.methods.outcome import Method, Progress
+from odenn.methods.outcome import Method, Progress, is_method
 from odenn.problem import IVP
 from odenn.solution import Solution
 
@@ -87,7 +87,7 @@ def solve(
         )
     tolerance, absolute = _checked_tolerances(rtol, atol, problem.n)
     method = Collocation() if method is None else method
-    if not hasattr(method, "run") or isinstance(method, type):
+    if not is_method(method):
         raise TypeError(f"`method` must be a method of odenn, such as odenn.Collocation(), got {method!r}")
     if compile:
         if not isinstance(method, Collocation):

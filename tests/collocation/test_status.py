@@ -61,11 +61,58 @@ def test_budget() -> None:
     assert brief.status is Status.BUDGET
 
 
+LORENZ = "x' = 10*(y - x), y' = x*(28 - z) - y, z' = x*y - 8/3*z; x(0) = 1, y(0) = 1, z(0) = 1"
+
+
+def interrupted(problem: odenn.IVP, call: int, **options: Any) -> tuple[odenn.Solution, list[odenn.Report]]:
+    """A solve that `progress` stops when it is called for that time, and what it was called with."""
+    seen: list[odenn.Report] = []
+
+    def progress(report: odenn.Report) -> bool:
+        seen.append(report)
+        return len(seen) == call
+
+    return odenn.solve(problem, progress=progress, **options), seen
+
+
+def test_an_interrupted_attempt_does_not_replace_a_complete_one() -> None:
+    problem = odenn.parse(LORENZ, span=(0, 19))
+    full, seen = interrupted(problem, 0, rtol=1e-6)
+    assert full.success
+    assert full.stats.attempts > 1
+    calls = next(k for k in range(1, len(seen)) if seen[k].fraction < seen[k - 1].fraction)
+    for call in (calls, calls + 1):  # after the last window of the first attempt, and in the second
+        solution, reports = interrupted(problem, call, rtol=1e-6)
+        assert len(reports) == call
+        assert solution.status is Status.INTERRUPTED
+        assert solution.span == (0.0, 19.0)
+        assert "no tighter attempt" in solution.message
+        # It is the first attempt, whose estimate is above the tolerance and right.
+        t = np.linspace(18, 19, 20)
+        true = np.abs(solution(t) - full(t)).max()
+        assert 0.5 < solution.error(t).max() / true < 2
+
+
+def test_interruption() -> None:
+    """No window follows, in no direction; after the last one it changes nothing."""
+    problem = odenn.parse("y'' = -y; y(0) = 0, y'(0) = 1", span=(-10, 1000))
+    first, reports = interrupted(problem, 1)
+    assert len(reports) == 1
+    assert first.status is Status.INTERRUPTED
+    assert first.span[0] == 0.0
+    assert 0 < first.span[1] < 1000
+    np.testing.assert_allclose(first(first.span[1]), np.sin(first.span[1]), atol=1e-5)
+    forwards = next(k for k, report in enumerate(interrupted(problem, 0)[1], 1) if report.fraction == 1.0)
+    half, _ = interrupted(problem, forwards)
+    assert half.status is Status.INTERRUPTED
+    assert half.span == (0.0, 1000.0)
+    whole, _ = interrupted(problem, forwards + 1)
+    assert whole.success
+
+
 def test_precision() -> None:
     # Chaos: errors grow by e^0.9t, so that 16 digits are gone well before t = 60.
-    lorenz = odenn.parse(
-        "x' = 10*(y - x), y' = x*(28 - z) - y, z' = x*y - 8/3*z; x(0) = 1, y(0) = 1, z(0) = 1", span=(0, 60)
-    )
+    lorenz = odenn.parse(LORENZ, span=(0, 60))
     solution = odenn.solve(lorenz, rtol=1e-9)
     assert solution.status is Status.PRECISION
     assert "double precision" in solution.message

@@ -125,6 +125,8 @@ def test_mistakes():
         compare(problem, [])
     with pytest.raises(TypeError, match=r"got 3"):
         compare(problem, [3])
+    with pytest.raises(TypeError, match=r"such as odenn.Residual\(\), got <class"):
+        compare(problem, {"mine": odenn.Residual})
     with pytest.raises(ValueError, match="between 0 and 1"):
         compare(problem, rtol=(1e-3, 2.0))
     with pytest.raises(ValueError, match="seconds"):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odenn.methods.collocation import Collocation
-from odenn.methods.outcome import Method, Progress
+from odenn.methods.outcome import Method, Progress, is_method
 from odenn.networks.features import Features
 from odenn.problem import IVP
 from odenn.solve import solve
@@ -111,7 +111,7 @@ def _competitor(name: str | None, method: Any, seconds: float | None) -> Competi
         if exact in SCIPY:
             return Competitor(name or f"SciPy {exact}", _scipy(exact), "scipy.integrate")
         return Competitor(name or exact, _own(OWN[exact](), seconds))
-    if not hasattr(method, "run"):
+    if not is_method(method):
         raise TypeError(
             f"`methods` must hold names ({', '.join((*OWN, *SCIPY))}) or methods such as odenn.Residual(), "
             f"got {method!r}"

@@ -54,6 +54,11 @@ class Method(Protocol):
         ...
 
 
+def is_method(value: object) -> bool:
+    """Whether it can be run; a class such as `Residual`, without its brackets, cannot."""
+    return hasattr(value, "run") and not isinstance(value, type)
+
+
 class SpanFunction(Protocol):
     """A function on the span, window by window: what `Solution` has to know of a network.
 

@@ -98,7 +98,7 @@ class Collocation:
         counts = np.zeros(8, dtype=np.int64)
         fraction = LOCAL
         best: list[_Leg] = []
-        spent = False
+        spent: Status | None = None  # why no more attempts may follow
         attempts = 0
         with np.errstate(all="ignore"):
             while attempts < ATTEMPTS:
@@ -108,11 +108,16 @@ class Collocation:
                     legs.append(
                         _march(self, problem, machine, end, rtol, atol, fraction, counts, clock, progress, legs)
                     )
-                best = _better(best, legs)
+                    if legs[-1].interrupted:
+                        break
                 worst = max(leg.state.worst for leg in legs)
                 finest = fraction * rtol <= FINEST
-                spent = any(leg.reason in (BUDGET, INTERRUPTED) for leg in legs)
-                if worst <= MARGIN or finest or spent:
+                if legs[-1].interrupted:
+                    spent = Status.INTERRUPTED
+                elif any(leg.reason == BUDGET for leg in legs):
+                    spent = Status.BUDGET
+                best = _better(best, legs, spent)
+                if worst <= MARGIN or finest or spent is not None:
                     break
                 fraction *= max(0.3 * MARGIN / worst, 1e-5)
             return _outcome(self, problem, atol, best, spent, attempts, counts, time.perf_counter() - clock)
@@ -139,15 +144,15 @@ class _Leg:
     store: Store
     filled: int
     state: State
+    interrupted: bool = False  # by `progress`, be it after the last window
 
 
-def _better(best: list[_Leg], legs: list[_Leg]) -> list[_Leg]:
-    """The new attempt, unless the budget ended it before it came as far as an earlier one."""
-    out_of_budget = any(leg.reason == BUDGET for leg in legs)
+def _better(best: list[_Leg], legs: list[_Leg], spent: Status | None) -> list[_Leg]:
+    """The new attempt, unless it was ended by budget or user before it came as far as an earlier one."""
     reach = [
         sum(abs(leg.state.t - float(leg.store.start[0])) for leg in attempt if leg.filled) for attempt in (best, legs)
     ]
-    return best if best and out_of_budget and reach[0] > reach[1] else legs
+    return best if best and spent is not None and reach[0] > reach[1] else legs
 
 
 def _plain(problem: IVP) -> _Machine:
@@ -208,6 +213,7 @@ def _march(
     r = max(explicit.weights.shape[1], implicit.weights.shape[1] if can_be_stiff else 0)
     M = max(explicit.fine_nodes.size, implicit.fine_nodes.size)
     store, filled, reason = _empty_store(min(machine.chunk, method.max_windows), n, r, M), 0, engine.FULL
+    interrupted = False
     while reason == engine.FULL:
         reason, filled, state = machine.march(
             machine.rhs, machine.jacobian, machine.parameters, float(end), explicit, implicit, problem.layout, control,
@@ -217,7 +223,8 @@ def _march(
         report = Report(
             fraction=abs(state.t - t0) / span, windows=filled, build=partial(_windows_so_far, method, so_far)
         )
-        if progress is not None and progress(report) is True:
+        interrupted = progress is not None and progress(report) is True
+        if reason == engine.FULL and interrupted:
             reason = INTERRUPTED
         if reason == engine.FULL:
             late = method.max_seconds is not None and time.perf_counter() - clock > method.max_seconds
@@ -226,11 +233,11 @@ def _march(
             else:
                 room = _empty_store(min(max(filled, machine.chunk), method.max_windows - filled), n, r, M)
                 store = Store(*(np.concatenate(pair) for pair in zip(store, room, strict=True)))
-    return _Leg(end, reason, store, filled, state)
+    return _Leg(end, reason, store, filled, state, interrupted)
 
 
 def _outcome(
-    method: Collocation, problem: IVP, atol: Array, legs: list[_Leg], spent: bool, attempts: int,
+    method: Collocation, problem: IVP, atol: Array, legs: list[_Leg], spent: Status | None, attempts: int,
     counts: NDArray[np.int64], seconds: float,
 ) -> Outcome:  # fmt: skip
     """Join the marches, in the order of time, and say how they ended."""
@@ -290,7 +297,7 @@ def _joined(legs: Sequence[_Leg]) -> tuple[Store, Array]:
     return Store(*(np.concatenate(arrays) for arrays in zip(*stores, strict=True))), np.concatenate(floors)
 
 
-def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: bool) -> tuple[Status, str]:
+def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: Status | None) -> tuple[Status, str]:
     worst = max(leg.state.worst for leg in legs)
     for leg in legs:
         at = f"at {problem.independent} = {leg.state.t:.10g}"
@@ -305,8 +312,11 @@ def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: bool
             return status, f"{status.value} {at}"
         if leg.reason == engine.TOO_FAR and _is_blowing_up(problem, leg.state):
             return Status.BLOW_UP, f"{Status.BLOW_UP.value} shortly after {at[3:]}"
-        if spent and worst > 1.0:
-            return Status.BUDGET, f"{Status.BUDGET.value}: it allowed no tighter attempt than the one that ended {at}"
+        if spent is Status.INTERRUPTED and len(legs) < len(problem.ends):
+            return spent, f"{spent.value}: {at} after {leg.filled} windows"
+        if spent is not None and worst > 1.0:
+            left = f"no tighter attempt than the one that ended {at} was finished"
+            return spent, f"{spent.value}: {left}; its estimated error is {worst:.2g} times the tolerance"
     if worst <= 1.0:
         return Status.SUCCESS, f"{Status.SUCCESS.value} (at most {worst:.2g} times it)"
     return Status.PRECISION, f"{Status.PRECISION.value}: the estimated error is {worst:.2g} times what was asked"
