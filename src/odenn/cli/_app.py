@@ -18,6 +18,7 @@ from odenn.cli._files import check_outputs, load_solution, whole
 from odenn.cli._methods import Choice, MethodName, chosen_method, file_of
 from odenn.cli._problems import file_of_equations, stated_problem
 from odenn.cli._progress import watched
+from odenn.cli._web import web
 from odenn.cli._workshop import compare, search
 
 if TYPE_CHECKING:
@@ -275,5 +276,6 @@ def zoo(
 
 app.command(no_args_is_help=True)(compare)
 app.command(no_args_is_help=True)(search)
+app.command()(web)
 app.command()(doctor)
 app.command("bench-device")(bench_device)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dis
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
+from odenn.deliberate import is_deliberate
+
 if TYPE_CHECKING:
     from odenn.cli._console import Output
 
 USAGE = 2
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
-
-_RAISE = dis.opmap["RAISE_VARARGS"]
 
 
 class UsageError(Exception):
@@ -41,23 +40,9 @@ def user_mistakes() -> Generator[None]:
     try:
         yield
     except (ValueError, TypeError, ImportError) as error:
-        if not _deliberate(error):
+        if not is_deliberate(error):
             raise
         raise UsageError(str(error)) from error
-
-
-def _deliberate(error: BaseException) -> bool:
-    """Whether a `raise` statement of odenn's own made the error, not an operation that went wrong.
-
-    The instruction that the innermost frame of the traceback stands at tells: "None + 1" is no `raise`.
-    """
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if traceback is None:
-        return False
-    module = str(traceback.tb_frame.f_globals.get("__name__", ""))
-    return module.partition(".")[0] == "odenn" and traceback.tb_frame.f_code.co_code[traceback.tb_lasti] == _RAISE
 
 
 def say(message: str, *, kind: str = "", err: Output | None = None) -> None:

@@ -109,12 +109,14 @@ def unknown_name(node: Name, scope: Scope) -> EquationError:
     near = nearest(node.name, [*scope.values, *CONSTANTS, *RESERVED])
     known = ", ".join(f"`{name}`" for name in list(scope.values)[:8])
     hint = f"the nearest known name is `{near}`" if near else f"known are {known}"
-    return scope.source.error(
+    error = scope.source.error(
         f"unknown name `{node.name}`; {hint}",
         f'give it a value as a parameter: params={{"{node.name}": ...}} (Python) or --param {node.name}=... '
         "(command line)",
         node.position,
     )
+    error.unknown = node.name
+    return error
 
 
 def _derivative(node: Derivative, scope: Scope) -> Value:

@@ -20,6 +20,8 @@ class EquationError(ValueError):
         The whole message: what is wrong, the line with a caret under the column, and what to do.
     line, column : int or None
         Where it is wrong, both counted from 1; None if the mistake has no place in a text.
+    unknown, unused : str or None
+        The name that has no value, or the parameter that does not occur, where that is the mistake.
     """
 
     def __init__(self, message: str, *, line: int | None = None, column: int | None = None) -> None:
@@ -27,6 +29,8 @@ class EquationError(ValueError):
         self.message = message
         self.line = line
         self.column = column
+        self.unknown: str | None = None
+        self.unused: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -224,7 +224,9 @@ def _check_parameters(
         if name not in used:
             near = nearest(name, used - parameters.keys() - {*unknowns.names})
             hint = f"; the nearest name in them is `{near}`" if near else ""
-            raise equation_error(f"the parameter `{name}` does not occur in the equations{hint}", "leave it out")
+            error = equation_error(f"the parameter `{name}` does not occur in the equations{hint}", "leave it out")
+            error.unused = name
+            raise error
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,0 +1,577 @@
+"""What a worker process does: it reads, solves, verifies, loads and draws, one job after the other.
+
+`python -m odenn.web.jobs` takes one JSON object a line from its standard input, {"job": 7, "kind": "solve", ...}, and
+answers with lines of JSON: {"event": ...} for the page, and at last {"done": 7, ...}, which is for the server.
+{"stop": 7} asks it to end job 7 and keep what it has. It ends when its input does: a worker never outlives the server.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odenn.deliberate import is_deliberate
+from odenn.methods.outcome import Report
+from odenn.web.specification import Limits, Specification
+
+if TYPE_CHECKING:
+    from odenn import Solution
+    from odenn.verify import Verification
+
+Array = NDArray[np.float64]
+Event = dict[str, Any]
+
+POINTS, FEWEST_POINTS, MOST_VALUES = 601, 101, 40_000  # of a curve: times, and values of all components together
+TABLE = 11
+BETWEEN = 0.2  # seconds between two reports of progress
+MOST_LOSSES = 1000
+MISSING = 30  # names that are offered as parameters at once
+VERIFY_SECONDS = 8.0
+
+
+class Control:
+    """A job's line to the page: sends events, and knows whether it is to stop."""
+
+    def __init__(self, number: int, write: Callable[[Event], None]) -> None:
+        self.number = number
+        self.emit = write
+        self.stopped = False
+        self._acknowledged = False
+
+    def stop_asked(self) -> bool:
+        """Whether to stop; that the job has seen this is told the server, which else ends the process."""
+        if self.stopped and not self._acknowledged:
+            self._acknowledged = True
+            self.emit({"stopping": self.number})
+        return self.stopped
+
+
+def read(argument: Event, control: Control) -> None:
+    """Read equations as they are typed: their mathematics, or what is wrong with them."""
+    control.emit({"event": "read", **_read(**argument)})
+
+
+def _read(equations: str, initial: str, params: dict[str, float], span: list[float]) -> Event:
+    import odenn
+    from odenn.equations import EquationError, parse_system
+
+    given, missing = dict(params), list[str]()
+    mathml: str | None = None
+    while True:
+        try:
+            system = parse_system(equations, initial=initial or None, parameters=given)
+            mathml = _mathml(system.latex())
+            problem = odenn.IVP(system, span=(span[0], span[1]))
+            mathml = _mathml(problem.latex())
+        except EquationError as error:
+            if error.unused in given:  # a parameter that is no longer there
+                del given[error.unused]
+                continue
+            if error.unknown is not None and error.unknown not in given and len(missing) < MISSING:
+                missing.append(error.unknown)
+                given[error.unknown] = 1.0
+                continue
+            return {**_mistake(error, _blamed(error, equations, initial, given)), "missing": missing, "mathml": mathml}
+        except (ValueError, TypeError) as error:
+            if not is_deliberate(error):
+                raise
+            return {**_mistake(error, "equations"), "missing": missing, "mathml": mathml}
+        if missing:
+            named = ", ".join(missing)
+            what = f"`{named}` has no value yet" if len(missing) == 1 else f"{named} have no values yet"
+            return {"ok": False, "message": what, "line": None, "column": None, "missing": missing, "mathml": mathml}
+        return {
+            "ok": True,
+            "mathml": mathml,
+            "independent": system.independent,
+            "names": list(system.names),
+            "orders": list(system.orders),
+            "parameters": dict(system.parameters),
+            "ranges": {name: slider_range(value) for name, value in system.parameters.items()},
+        }
+
+
+def slider_range(value: float) -> list[float]:
+    """Where a slider of a parameter begins and ends.
+
+    >>> slider_range(2.0), slider_range(0.0), slider_range(-0.5)
+    ([0.0, 4.0], [-1.0, 1.0], [-1.0, 0.0])
+    """
+    if value == 0 or not math.isfinite(2 * value):
+        return [-1.0, 1.0]
+    return [0.0, 2 * value] if value > 0 else [2 * value, 0.0]
+
+
+def _mathml(latex: str) -> str:
+    from latex2mathml.converter import convert
+
+    return convert(latex.replace("{aligned}", "{align*}"), display="block")
+
+
+def _mistake(error: Exception, field: str) -> Event:
+    """What a mistake of the user looks like on the page."""
+    where = {"line": getattr(error, "line", None), "column": getattr(error, "column", None)}
+    return {"ok": False, "message": in_page_words(str(error)), "field": field, **where}
+
+
+def _blamed(error: Exception, equations: str, initial: str, params: Mapping[str, float]) -> str:
+    """The field that is wrong: conditions, where the equations alone do not make the same mistake."""
+    from odenn.equations import EquationError, parse_system
+
+    if not initial:
+        return "equations"
+    try:
+        parse_system(equations, parameters=params)
+    except EquationError as other:
+        return "equations" if str(other) == str(error) else "initial"
+    return "initial"
+
+
+_WORDS = (  # what messages for Python and the command line call it, and the page
+    ('params={"', 'among the parameters: {"'),
+)
+
+
+def in_page_words(text: str) -> str:
+    """A message written for Python and the command line, for readers of the page."""
+    import re
+
+    text = re.sub(
+        r"give it a value as a parameter: params=\{.*?\} \(Python\) or --param \S+ \(command line\)",
+        "give it a value as a parameter",
+        text,
+    )
+    return re.sub(
+        r"among the equations, or as initial='\.\.\.' \(Python\) or --initial '\.\.\.' \(command line\)",
+        "among the equations, or as initial conditions",
+        text,
+    )
+
+
+def solve(argument: Event, control: Control) -> Event:
+    """Solve, and send progress, the curves and the summary; keep the solution in a file."""
+    import odenn
+    from odenn.equations import EquationError
+    from odenn.web.script import script
+
+    specification = Specification.of(argument["specification"], Limits(**argument["limits"]))
+    folder = Path(argument["folder"])
+    upload = None if argument.get("upload") is None else Path(argument["upload"])
+    started = time.perf_counter()
+    try:
+        problem = specification.problem()
+    except EquationError as error:
+        field = _blamed(error, specification.equations, specification.initial, specification.params)
+        return _failed(control, error, field)
+    except (ValueError, TypeError) as error:
+        return _failed(control, error, "span" if "`span`" in str(error) else "equations")
+    if problem.n > argument["limits"]["components"]:
+        most = argument["limits"]["components"]
+        message = f"{problem.n} equations: the page takes at most {most}; odenn in Python takes more"
+        control.emit({"event": "failed", "message": message, "field": "equations", "kind": "limit"})
+        return {}
+    try:
+        method = specification.chosen(upload)
+        solution = odenn.solve(
+            problem,
+            rtol=specification.rtol,
+            atol=specification.atol,
+            method=replace(method, max_seconds=specification.seconds),
+            progress=_Progress(control, started),
+        )
+    except (ValueError, TypeError) as error:
+        return _failed(control, error, _field_of_option(str(error)), upload)
+    solved = solution.span[0] < solution.span[1]
+    if solved:
+        control.emit(_curves(solution))
+        solution.save(folder / "solution.odenn")
+    code = script(specification, method, solution, None if upload is None else argument["upload_name"])
+    (folder / "odenn_run.py").write_text(code, encoding="utf-8")
+    control.emit(_summary(solution, seconds=time.perf_counter() - started))
+    return {"solved": solved, "success": solution.success}
+
+
+def _failed(control: Control, error: Exception, field: str | None, upload: Path | None = None) -> Event:
+    if not is_deliberate(error):
+        raise error
+    message = in_page_words(str(error))
+    if upload is not None:
+        message = message.replace(repr(str(upload)), "the CSV file")
+    where = {name: getattr(error, name, None) for name in ("line", "column")}
+    control.emit({"event": "failed", "message": message, "field": field, "kind": "input", **where})
+    return {}
+
+
+def _field_of_option(message: str) -> str | None:
+    """The field whose option a method refused."""
+    options = {"`step`": "data.step", "data": "data", "`network`": "network", "`windows`": "windows"}
+    return next((field for word, field in options.items() if word in message), None)
+
+
+class _Progress:
+    """Passes on what a run reports, a few times a second, and asks it to stop."""
+
+    def __init__(self, control: Control, started: float) -> None:
+        self._control, self._started = control, started
+        self._sent = started
+        self._losses: list[tuple[int, float]] = []
+        self._iterations = 0
+
+    def __call__(self, report: Report) -> bool:
+        if report.record is not None:
+            self._iterations += 1
+            self._losses.append((self._iterations, report.record.loss))
+        now = time.perf_counter()
+        if now - self._sent >= BETWEEN:
+            self._sent = now
+            losses, self._losses = _thinned(self._losses, 50), []
+            self._control.emit(
+                {
+                    "event": "progress",
+                    "fraction": report.fraction,
+                    "windows": report.windows,
+                    "seconds": now - self._started,
+                    "losses": [[k, _number(loss)] for k, loss in losses],
+                    **_so_far(report),
+                }
+            )
+        return self._control.stop_asked()
+
+
+def _so_far(report: Report) -> Event:
+    """The solution on the part of the span that is covered, where the method tells."""
+    windows = getattr(report, "solution", None)
+    if windows is None or not windows.start.size:
+        return {}
+    ends = np.sort(np.append(windows.left, windows.left[-1] + abs(windows.length[-1])))
+    t = np.linspace(ends[0], ends[-1], 200)
+    with np.errstate(all="ignore"):
+        return {"ends": _numbers(ends[1:]), "t": _numbers(t), "y": _rows(windows.derivative(t, 0))}
+
+
+def _thinned(items: list[Any], most: int) -> list[Any]:
+    """At most so many, spread evenly, the last one included."""
+    if len(items) <= most:
+        return items
+    return [items[k] for k in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+def _curves(solution: Solution) -> Event:
+    """The solution, its error estimate and its defect at times that show fast transients as well."""
+    from odenn.verify import times
+
+    points = min(max(MOST_VALUES // solution.n, FEWEST_POINTS), POINTS)
+    t = times(solution, points)
+    windows, problem = solution.outcome.windows, solution.problem
+    with np.errstate(all="ignore"):
+        defect = None if problem is None else _rows(solution.residual(t))
+        y, error = _rows(solution(t)), _rows(solution.error(t))
+    return {
+        "event": "solution",
+        "t": _numbers(t),
+        "y": y,
+        "error": error,
+        "residual": defect,
+        "names": list(solution.names),
+        "independent": solution.independent,
+        "span": list(solution.span if problem is None or problem.span is None else problem.span),
+        "windows": _numbers(windows.start + windows.length),
+    }
+
+
+def _summary(solution: Solution, *, seconds: float) -> Event:
+    solved = solution.span[0] < solution.span[1]
+    network = solution.outcome.windows
+    return {
+        "event": "summary",
+        "success": solution.success,
+        "status": solution.status.name,
+        "message": in_page_words(solution.message),
+        "rtol": solution.rtol,
+        "asked": solution.rtol,
+        "reached": _reached(solution) if solved else None,
+        "seconds": seconds,
+        "stats": asdict(solution.stats),
+        "network": network.kind if solved else None,
+        "parameters": network.size,
+        "training": _training(solution),
+        "table": _table(solution) if solved else None,
+        "problem": _stated(solution),
+        "downloads": downloads() if solved else ["py"],
+    }
+
+
+def downloads() -> list[str]:
+    """Formats that a solution can be had in."""
+    from importlib.util import find_spec
+
+    onnx = ["onnx"] if find_spec("onnx") is not None and find_spec("onnxscript") is not None else []
+    return ["csv", "png", "svg", "odenn", "py", *onnx]
+
+
+def _reached(solution: Solution) -> float | None:
+    """The estimated error as a relative tolerance: what rtol would just have been met."""
+    from odenn.verify import times, tolerance
+
+    t = times(solution, 401)
+    with np.errstate(all="ignore"):
+        return _number(float(solution.rtol * np.max(solution.error(t) / tolerance(solution, t))))
+
+
+def _training(solution: Solution) -> Event | None:
+    training = solution.training
+    if training is None:
+        return None
+    losses = _thinned([(k, record.loss) for k, record in enumerate(training.history, 1)], MOST_LOSSES)
+    return {
+        "diagnoses": [
+            {
+                "trouble": found.trouble.name.lower(),
+                "description": found.trouble.value,
+                "evidence": found.evidence,
+                "remedy": found.trouble.remedy,
+            }
+            for found in training.diagnoses
+        ],
+        "data_error": _number(training.data_error),
+        "fit_error": _number(training.fit_error),
+        "losses": [[k, _number(loss)] for k, loss in losses],
+    }
+
+
+def _table(solution: Solution) -> Event:
+    t = solution.grid(TABLE)
+    return {"t": _numbers(t), "y": _rows(solution(t)), "error": _rows(solution.error(t))}
+
+
+def _stated(solution: Solution) -> Event | None:
+    """The problem as the page states it; None where it was a Python function."""
+    problem = solution.problem
+    if problem is None or problem.system is None or problem.span is None:
+        return None
+    return {"equations": problem.system.text, "params": dict(problem.system.parameters), "span": list(problem.span)}
+
+
+def verify(argument: Event, control: Control) -> None:
+    """Compare a run with the exact solution, or with an independent solver."""
+    import odenn
+    from odenn.verify import VerificationError
+
+    solution = odenn.load(argument["path"])
+    try:
+        verification = solution.verify(seconds=VERIFY_SECONDS)
+    except VerificationError as error:
+        control.emit({"event": "verified", "source": None, "message": in_page_words(str(error))})
+        return
+    control.emit(_verified(verification))
+
+
+def _verified(verification: Verification) -> Event:
+    order = slice(None) if verification.t[0] <= verification.t[-1] else slice(None, None, -1)
+    t = verification.t[order]
+    with np.errstate(all="ignore"):
+        scale = np.abs(verification.reference).max(axis=1)
+        relative = np.where(scale > 0, verification.max_true / scale, verification.max_true)
+    return {
+        "event": "verified",
+        "source": verification.method,
+        "true_error": _number(float(relative.max())),
+        "ratio": _number(float(np.nanmax(verification.ratio))) if np.isfinite(verification.ratio).any() else None,
+        "within_tolerance": verification.within_tolerance,
+        "conclusive": verification.conclusive,
+        "notes": list(verification.notes),
+        "message": str(verification).splitlines()[-1 - len(verification.notes)],
+        "t": _numbers(t),
+        "y": _rows(verification.reference[:, order]),
+        "difference": _rows(verification.true_error[:, order]),
+    }
+
+
+def load(argument: Event, control: Control) -> Event:
+    """Show an uploaded solution like a finished run."""
+    import odenn
+    from odenn.web.script import loading_script
+
+    try:
+        solution = odenn.load(argument["path"])
+    except (ValueError, OSError) as error:
+        if isinstance(error, ValueError) and not is_deliberate(error):
+            raise
+        message = str(error).replace(repr(argument["path"]), argument["name"])
+        control.emit({"event": "failed", "message": message, "field": "upload", "kind": "input"})
+        return {}
+    solved = solution.span[0] < solution.span[1]
+    if "folder" not in argument:
+        return {"components": solution.n}
+    if solved:
+        control.emit(_curves(solution))
+    folder = Path(argument["folder"])
+    solution.save(folder / "solution.odenn")
+    (folder / "odenn_run.py").write_text(loading_script(argument["name"]), encoding="utf-8")
+    control.emit(_summary(solution, seconds=solution.stats.seconds))
+    return {"solved": solved, "success": solution.success, "stated": _stated(solution) is not None}
+
+
+def table(argument: Event, control: Control) -> Event:
+    """Look at an uploaded CSV file: columns and rows."""
+    try:
+        with open(argument["path"], newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file, strict=True) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        return {"message": f"this is no CSV file in UTF-8: {error}"}
+    if len(rows) < 2:
+        return {"message": "this CSV file has no rows below its header"}
+    columns = [name.strip() for name in rows[0]]
+    if len(columns) < 2 or len(columns) > 500:
+        return {"message": f"a CSV file needs a column for the time and one for each component, got {len(columns)}"}
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(columns) or not all(_is_number(cell) for cell in row):
+            shown = ", ".join(row)[:60]
+            return {"message": f"line {number} of the CSV file must hold {len(columns)} finite numbers, got {shown!r}"}
+    return {"columns": columns, "rows": len(rows) - 1}
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def export(argument: Event, control: Control) -> Event:
+    """Write a solution in another format."""
+    import odenn
+
+    solution, path = odenn.load(argument["path"]), Path(argument["target"])
+    if path.suffix == ".csv":
+        solution.to_csv(path, argument.get("points", 501))
+    elif path.suffix == ".onnx":
+        try:
+            solution.export_onnx(path)
+        except (ValueError, ImportError) as error:
+            if not is_deliberate(error):
+                raise
+            return {"message": str(error)}
+    else:
+        solution.plot().savefig(path)
+        sys.modules["matplotlib.pyplot"].close("all") if "matplotlib.pyplot" in sys.modules else None
+    return {"written": True}
+
+
+def warm(argument: Event, control: Control) -> None:
+    """Import what the first job would wait for."""
+    _read("y' = -k*y; y(0) = 1", "", {"k": 1.0}, [0.0, 1.0])
+    if argument["torch"]:
+        from importlib import import_module
+
+        import_module("odenn.methods.residual")
+        import_module("odenn.methods.data_fit")
+
+
+JOBS: dict[str, Callable[[Event, Control], Event | None]] = {
+    "read": read,
+    "solve": solve,
+    "verify": verify,
+    "load": load,
+    "table": table,
+    "export": export,
+    "warm": warm,
+}
+
+
+def _numbers(row: Array) -> list[float | None]:
+    """A row as JSON has it, which knows neither infinity nor NaN."""
+    values: list[Any] = np.asarray(row, dtype=float).tolist()
+    return values if np.isfinite(row).all() else [_number(value) for value in values]
+
+
+def _rows(array: Array) -> list[list[float | None]]:
+    return [_numbers(row) for row in array]
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def main() -> None:
+    """Do jobs until the input ends."""
+    commands, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints does not get among the answers
+    _limit(memory_mb=int(sys.argv[1]), niceness=int(sys.argv[2]))
+    Worker(commands, answers).run()
+
+
+class Worker:
+    """Takes jobs from a stream of lines and writes answers to another."""
+
+    def __init__(self, commands: IO[bytes], answers: IO[bytes]) -> None:
+        self._commands, self._answers = commands, answers
+        self._jobs: SimpleQueue[Event] = SimpleQueue()
+        self._control: Control | None = None
+        self._stops: deque[int] = deque(maxlen=1)
+
+    def run(self) -> None:
+        threading.Thread(target=self._listen, daemon=True).start()
+        while True:
+            job = self._jobs.get()
+            control = Control(job["job"], self._write)
+            self._control = control
+            control.stopped = job["job"] in self._stops
+            self._write({"done": job["job"], **self._done(job, control)})
+
+    def _done(self, job: Event, control: Control) -> Event:
+        try:
+            return JOBS[job["kind"]](job["argument"], control) or {}
+        except MemoryError:
+            message = "the run needs more memory than a run may have, and was ended"
+            return {"failure": {"event": "failed", "message": message, "kind": "limit"}}
+        except Exception as error:  # of ours: said to the user, written down for us, and the next job is done
+            traceback.print_exc()
+            message = f"an error of odenn's own, please report it: {type(error).__name__}: {error}"[:500]
+            return {"failure": {"event": "failed", "message": message, "kind": "internal"}}
+
+    def _listen(self) -> None:
+        for line in self._commands:
+            command = json.loads(line)
+            if "stop" in command:
+                self._stops.append(command["stop"])
+                if self._control is not None and self._control.number == command["stop"]:
+                    self._control.stopped = True
+            else:
+                self._jobs.put(command)
+        os._exit(0)  # the server is gone
+
+    def _write(self, event: Event) -> None:
+        self._answers.write(json.dumps(event, allow_nan=False, separators=(",", ":")).encode() + b"\n")
+        self._answers.flush()
+
+
+def _limit(*, memory_mb: int, niceness: int) -> None:
+    """Refuse single allocations beyond the limit; what grows slowly is watched by the server."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    os.nice(niceness)
+    size = memory_mb * 2**20
+    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    main()
