@@ -195,22 +195,16 @@ def _collocation(choice: Choice) -> Collocation:
 
 def _optimizer(choice: Choice) -> LevenbergMarquardt | TorchOptimiser | None:
     """What was asked for; None where the method's own default is meant."""
-    if choice.optimizer in (None, OptimizerName.lm):
-        if choice.lr is not None:
-            raise UsageError(
-                "--lr goes with --optimizer adam or lbfgs, not with lm (the default), which finds its steps itself: "
-                "leave it out, or choose another optimizer"
-            )
-        if choice.epochs is not None:
-            return odenn.LevenbergMarquardt(max_iterations=choice.epochs)
-        return None if choice.optimizer is None else odenn.LevenbergMarquardt()
-    options: dict[str, object] = {"name": "Adam"}
-    if choice.optimizer is OptimizerName.lbfgs:
-        # Its line search begins with the whole quasi-Newton step, and a schedule would only shorten it.
-        options = {"name": "LBFGS", "lr": 1.0, "schedule": "constant"}
-    given = {"lr": choice.lr, "iterations": choice.epochs}
-    options |= {name: value for name, value in given.items() if value is not None}
-    return odenn.TorchOptimiser(**options)  # pyright: ignore[reportArgumentType]
+    if choice.optimizer in (None, OptimizerName.lm) and choice.lr is not None:
+        raise UsageError(
+            "--lr goes with --optimizer adam or lbfgs, not with lm (the default), which finds its steps itself: "
+            "leave it out, or choose another optimizer"
+        )
+    if choice.optimizer is None and choice.epochs is None:
+        return None
+    from odenn.optimise.presets import preset
+
+    return preset(choice.optimizer or OptimizerName.lm, lr=choice.lr, iterations=choice.epochs)
 
 
 def _misplaced(name: str, method: MethodName, methods: tuple[MethodName, ...]) -> UsageError:

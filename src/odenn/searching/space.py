@@ -12,15 +12,16 @@ from odenn.methods.residual import Residual
 from odenn.networks.activations import ACTIVATIONS
 from odenn.networks.mlp import MLP
 from odenn.optimise.levenberg_marquardt import LevenbergMarquardt
+from odenn.optimise.presets import preset
 from odenn.optimise.torch_optimiser import TorchOptimiser
 
 Trainer = Residual | DataFit
 Optimiser = LevenbergMarquardt | TorchOptimiser
 
-OPTIMISERS: dict[str, Optimiser] = {
-    "lm": LevenbergMarquardt(),
-    "adam": TorchOptimiser(name="Adam", lr=1e-2),
-    "lbfgs": TorchOptimiser(name="LBFGS", lr=1.0, schedule="constant", iterations=200),
+OPTIMISERS: dict[str, Optimiser] = {  # trials are short: Adam takes longer steps, L-BFGS fewer
+    "lm": preset("lm"),
+    "adam": preset("adam", lr=1e-2),
+    "lbfgs": preset("lbfgs", iterations=200),
 }
 
 

@@ -11,6 +11,7 @@ import csv
 import json
 import math
 import os
+import re
 import sys
 import threading
 import time
@@ -40,6 +41,7 @@ POINTS, FEWEST_POINTS, MOST_VALUES = 601, 101, 40_000  # of a curve: times, and 
 TABLE = 11
 BETWEEN = 0.2  # seconds between two reports of progress
 MOST_LOSSES = 1000
+MOST_ENDS = 500  # of windows
 MISSING = 30  # names that are offered as parameters at once
 VERIFY_SECONDS = 8.0
 
@@ -142,25 +144,26 @@ def _blamed(error: Exception, equations: str, initial: str, params: Mapping[str,
     return "initial"
 
 
-_WORDS = (  # what messages for Python and the command line call it, and the page
-    ('params={"', 'among the parameters: {"'),
+_WORDS = (  # what messages for Python and the command line say, and the page
+    (r"give it a value as a parameter: params=\{.*?\} \(Python\) or --param \S+ \(command line\)", "give it a value"),
+    (
+        r"among the equations, or as initial='\.\.\.' \(Python\) or --initial '\.\.\.' \(command line\)",
+        "among the equations, or as initial conditions",
+    ),
+    (r"raise max_windows or max_seconds of the method", "raise the time limit"),
+    (r"read solution\.error\(t\) for what was reached", "see the error for what was reached"),
+    (r"LevenbergMarquardt\(\)", "Levenberg-Marquardt"),
+    (r"TorchOptimiser\(\)", "Adam"),
+    (r"\(RK4, Reference\(\)\)", "(Runge-Kutta 4, the reference)"),
+    (r"Reference\(\)", "the reference"),
 )
 
 
 def in_page_words(text: str) -> str:
-    """A message written for Python and the command line, for readers of the page."""
-    import re
-
-    text = re.sub(
-        r"give it a value as a parameter: params=\{.*?\} \(Python\) or --param \S+ \(command line\)",
-        "give it a value as a parameter",
-        text,
-    )
-    return re.sub(
-        r"among the equations, or as initial='\.\.\.' \(Python\) or --initial '\.\.\.' \(command line\)",
-        "among the equations, or as initial conditions",
-        text,
-    )
+    """A message that is written for Python and the command line, for readers of the page."""
+    for pattern, words in _WORDS:
+        text = re.sub(pattern, words, text)
+    return text
 
 
 def solve(argument: Event, control: Control) -> Event:
@@ -254,14 +257,15 @@ class _Progress:
 
 
 def _so_far(report: Report) -> Event:
-    """The solution on the part of the span that is covered, where the method tells."""
-    windows = getattr(report, "solution", None)
-    if windows is None or not windows.start.size:
+    """The solution on the part of the span that is covered, and where its windows end."""
+    windows = report.solution
+    if windows is None:
         return {}
-    ends = np.sort(np.append(windows.left, windows.left[-1] + abs(windows.length[-1])))
-    t = np.linspace(ends[0], ends[-1], 200)
+    right = float(windows.left[-1] + abs(windows.length[-1]))
+    t = np.linspace(float(windows.left[0]), right, 201)
     with np.errstate(all="ignore"):
-        return {"ends": _numbers(ends[1:]), "t": _numbers(t), "y": _rows(windows.derivative(t, 0))}
+        y = windows.derivative(t, 0)
+    return {"ends": _thinned([*_numbers(windows.left[1:]), right], MOST_ENDS), "t": _numbers(t), "y": _rows(y)}
 
 
 def _thinned(items: list[Any], most: int) -> list[Any]:
@@ -344,7 +348,7 @@ def _training(solution: Solution) -> Event | None:
                 "trouble": found.trouble.name.lower(),
                 "description": found.trouble.value,
                 "evidence": found.evidence,
-                "remedy": found.trouble.remedy,
+                "remedy": in_page_words(found.trouble.remedy),
             }
             for found in training.diagnoses
         ],
