@@ -1,0 +1,545 @@
+// The page: what happens when, and nothing else. The other modules do the work.
+import { byId, debounced, element, short } from "./dom.js";
+import { labels } from "./differences.js";
+import { clearError, FieldError, refusal, showError } from "./errors.js";
+import { Form } from "./form.js";
+import { decode, encode } from "./link.js";
+import { axesOf, draw, drawLoss, lineSample } from "./plots.js";
+import { clearSummary, say, showDownloads, showSummary, showTable, showWindows } from "./results.js";
+import { events, stop } from "./stream.js";
+
+const MOST_PINNED = 5;
+const PATIENCE = 600; // ms that a dragged run may take before a newer value ends it
+const COMPONENTS_AT_FIRST = 6;
+
+const view = { tab: "solution", hidden: [], axes: { x: "y0", y: "y1", z: "t" }, three: false };
+let current = null; // the run that is shown
+let pinned = []; // runs that are kept for comparison
+let active = null; // {controller, run, started, dragging}: the run that is under way
+let waiting = null; // what a slider asks for while a run is under way
+let known = ""; // names of the components in the plots, for their switches
+let plotly = null; // a promise: plotly has been read
+
+const form = new Form({ solve: (dragging) => moved(dragging), edited: () => remember() });
+
+// Plotly is large: it is read after the page can be used.
+function plotlyReady() {
+  plotly ??= new Promise((resolve, reject) => {
+    const script = element("script", { src: "/plotly.min.js" });
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", () => reject(new Error("The plots cannot be drawn: /plotly.min.js was not found on the server.")));
+    document.head.append(script);
+  });
+  return plotly;
+}
+
+// ---- runs -------------------------------------------------------------------------------------------------------------
+
+async function solve({ spec, dragging = false, upload = null, keep = false } = {}) {
+  active?.controller.abort();
+  waiting = null;
+  const controller = new AbortController();
+  const run = { id: null, spec, losses: [], ends: [], solution: null, summary: null, verified: null, failed: null, dash: 0 };
+  const job = (active = { controller, run, started: performance.now(), dragging });
+  document.body.dataset.run = "running";
+  byId("stop").hidden = dragging;
+  if (!dragging) {
+    clearError();
+    say(upload ? "Opening the file …" : "Solving …");
+    clearSummary();
+    byId("live-text").textContent = "";
+    byId("progress").removeAttribute("value");
+  }
+  try {
+    for await (const event of events(upload ? { upload } : spec, controller.signal)) {
+      if (job !== active) return run;
+      await handle(event, run, job);
+    }
+    if (!run.summary && !run.failed) throw new Error("The connection ended before the run did: is the server still there?");
+  } catch (error) {
+    if (error.name === "AbortError" || job !== active) return run;
+    fail(run, error instanceof FieldError ? error : new FieldError(failure(error), null));
+  }
+  if (job === active) {
+    active = null;
+    byId("stop").hidden = true;
+    byId("live").hidden = true;
+    document.body.dataset.run = run.failed ? "failed" : "done";
+    if (waiting) drag();
+    else if (keep) pin();
+  }
+  return run;
+}
+
+const failure = (error) => (error instanceof TypeError ? "The server cannot be reached: is odenn web still running?" : error.message);
+
+async function handle(event, run, job) {
+  switch (event.event) {
+    case "queued":
+      if (!job.dragging) say(event.ahead ? `Waiting: ${event.ahead} ${event.ahead === 1 ? "run" : "runs"} ahead` : "Waiting for a free place …");
+      break;
+    case "started":
+      run.id = event.run;
+      break;
+    case "progress":
+      await progress(event, run, job);
+      break;
+    case "solution":
+      run.solution = event;
+      run.ends = event.windows ?? run.ends;
+      show(run);
+      await redraw();
+      performance.measure("odenn:curve", { start: job.started });
+      break;
+    case "summary":
+      run.summary = event;
+      if (!run.spec && event.problem) adopt(run, event);
+      if (event.training?.losses?.length) run.losses = event.training.losses;
+      summarise(run);
+      if (run.losses.length) await redraw();
+      break;
+    case "verified":
+      run.verified = event;
+      showSummary(run);
+      if (["error", "comparison"].includes(view.tab)) await redraw();
+      break;
+    case "failed":
+      fail(run, new FieldError(event.message, event.field, event));
+      break;
+  }
+}
+
+// An opened file brings its own problem: the form follows.
+function adopt(run, { problem, rtol }) {
+  run.spec = { ...problem, initial: "", rtol };
+  form.write(run.spec).then(remember);
+}
+
+async function progress(event, run, job) {
+  if (job.dragging && performance.now() - job.started < PATIENCE) return;
+  byId("live").hidden = false;
+  byId("stop").hidden = false;
+  if (typeof event.fraction === "number") byId("progress").value = event.fraction;
+  run.losses.push(...(event.losses ?? []));
+  if (event.ends) run.ends = event.ends;
+  const words = [];
+  if (event.windows) words.push(`${event.windows} ${event.windows === 1 ? "window" : "windows"}`);
+  if (run.losses.length) words.push(`loss ${short(run.losses.at(-1)[1])}`);
+  if (typeof event.seconds === "number") words.push(`${event.seconds.toFixed(1)} s`);
+  byId("live-text").textContent = words.join(", ");
+  if (event.ends) showWindows(run.spec?.span ?? [0, 1], run.ends, form.independent);
+  if (event.t && event.y) {
+    run.solution = { t: event.t, y: event.y, names: form.names, independent: form.independent, span: run.spec?.span, partial: true };
+    show(run);
+    if (["solution", "phase"].includes(view.tab)) await redraw();
+  }
+  byId("live-loss").hidden = !run.losses.length;
+  if (run.losses.length) {
+    await plotlyReady();
+    await drawLoss(byId("loss-plot"), run.losses);
+  }
+}
+
+function fail(run, error) {
+  run.failed = error.message;
+  document.body.dataset.run = "failed";
+  const control = showError(error);
+  const field = control ? control.closest("[data-field]") : null;
+  say(field ? "Not solved: see the message at the field that is marked." : error.message, "bad");
+  clearSummary();
+  if (current === run || !run.solution) {
+    current = null;
+    showTable(run);
+    showDownloads(run);
+    showRuns();
+    byId("windows-figure").hidden = true;
+    redraw();
+  }
+  if (control && active && !active.dragging) control.focus();
+}
+
+function show(run) {
+  current = run;
+  components();
+  showRuns();
+  if (run.ends.length) showWindows(run.solution.span ?? run.spec?.span, run.ends, run.solution.independent);
+}
+
+function summarise(run) {
+  const { summary } = run;
+  const reached = summary.reached === null ? "" : ` Estimated error ${short(summary.reached)}, asked ${short(summary.asked ?? summary.rtol)}.`;
+  const outcome = summary.success ? "Solved." : "Not solved to the tolerance.";
+  say(`${outcome}${reached}`, summary.success ? "good" : "bad");
+  showSummary(run);
+  showTable(run);
+  showDownloads(run);
+  byId("live").hidden = true;
+  showRuns();
+}
+
+// ---- sliders: the latest value wins -------------------------------------------------------------------------------------
+
+function moved(dragging) {
+  remember();
+  clearError("params");
+  if (form.method !== "collocation") return;
+  waiting = { dragging, since: performance.now() };
+  if (!active) drag();
+  else if (!active.dragging || active.run.solution || performance.now() - active.started > PATIENCE) drag(); // its curve is drawn, or it is slow
+}
+
+async function drag() {
+  const { since } = waiting;
+  waiting = null;
+  let spec;
+  try {
+    spec = form.spec();
+  } catch (error) {
+    showError(error);
+    return;
+  }
+  const run = await solve({ spec, dragging: true });
+  if (run.solution) performance.measure("odenn:drag", { start: since });
+}
+
+// ---- plots ------------------------------------------------------------------------------------------------------------
+
+// The runs that are drawn, each with the words that tell it from the others.
+function drawn() {
+  const runs = [...pinned, ...(current && !pinned.includes(current) ? [current] : [])];
+  const words = runs.length > 1 ? labels(runs.map((run) => run.spec ?? {})) : [""];
+  runs.forEach((run, k) => (run.label = words[k]));
+  const free = [...Array(MOST_PINNED + 1).keys()].filter((dash) => !pinned.some((run) => run.dash === dash));
+  if (current && !pinned.includes(current)) current.dash = free[0] ?? 0;
+  return runs;
+}
+
+let drawing = null;
+let again = false;
+
+// One drawing at a time; what changed meanwhile is drawn once more at the end.
+function redraw() {
+  if (drawing) {
+    again = true;
+    return drawing;
+  }
+  drawing = (async () => {
+    try {
+      await plotlyReady();
+      do {
+        again = false;
+        byId("plot-caption").textContent = await draw(byId("plot"), view.tab, drawn(), view);
+      } while (again);
+    } catch (error) {
+      byId("plot-caption").textContent = error.message;
+    } finally {
+      drawing = null;
+    }
+  })();
+  return drawing;
+}
+
+function components() {
+  const runs = drawn().filter((run) => run.solution);
+  const names = [...new Set(runs.flatMap((run) => run.solution.names))];
+  if (names.join("\n") !== known) {
+    known = names.join("\n");
+    const wanted = view.hidden.filter((name) => names.includes(name));
+    view.hidden = wanted.length || names.length <= COMPONENTS_AT_FIRST ? wanted : names.slice(COMPONENTS_AT_FIRST);
+    byId("components").replaceChildren(
+      element("legend", {}, "Components"),
+      ...names.map((name, k) => {
+        const box = element("input", { type: "checkbox", id: `component-${k}`, checked: !view.hidden.includes(name) });
+        box.addEventListener("change", () => {
+          view.hidden = box.checked ? view.hidden.filter((each) => each !== name) : [...view.hidden, name];
+          remember();
+          redraw();
+        });
+        return element("label", { class: "inline", for: `component-${k}` }, box, name);
+      }));
+  }
+  if (runs.length) phaseAxes(runs.at(-1).solution);
+  arrangeControls(names.length);
+}
+
+function arrangeControls(count) {
+  byId("components").hidden = count < 2 || ["phase", "training"].includes(view.tab);
+  byId("phase-axes").hidden = view.tab !== "phase" || !count;
+  for (const part of document.querySelectorAll("[data-three]")) part.hidden = !view.three;
+  byId("three").checked = view.three;
+}
+
+function phaseAxes(solution) {
+  const axes = axesOf(solution);
+  const keys = axes.map((axis) => axis.key);
+  const usual = keys.includes("y1") ? { x: "y0", y: "y1", z: keys.includes("y2") ? "y2" : "t" } : { x: "y0", y: keys.includes("d0") ? "d0" : "t", z: "t" };
+  for (const place of ["x", "y", "z"]) {
+    if (!keys.includes(view.axes[place])) view.axes[place] = usual[place];
+    const select = byId(`axis-${place}`);
+    if ([...select.options].map((option) => option.text).join() !== axes.map((axis) => axis.label).join()) {
+      select.replaceChildren(...axes.map((axis) => element("option", { value: axis.key }, axis.label)));
+    }
+    select.value = view.axes[place];
+  }
+}
+
+function chooseTab(tab, focus = false) {
+  view.tab = tab;
+  for (const button of document.querySelectorAll("[role=tab]")) {
+    const chosen = button.dataset.tab === tab;
+    button.setAttribute("aria-selected", String(chosen));
+    button.tabIndex = chosen ? 0 : -1;
+    if (chosen) {
+      byId("plot-panel").setAttribute("aria-labelledby", button.id);
+      if (focus) button.focus();
+    }
+  }
+  arrangeControls(known ? known.split("\n").length : 0);
+  return redraw();
+}
+
+// ---- runs kept for comparison --------------------------------------------------------------------------------------------
+
+function pin() {
+  if (!current?.solution || pinned.includes(current)) return;
+  pinned.push(current);
+  showRuns();
+  redraw();
+  remember();
+}
+
+function unpin(run) {
+  pinned = pinned.filter((each) => each !== run);
+  if (!pinned.length && current) current.dash = 0;
+  components();
+  showRuns();
+  redraw();
+  remember();
+}
+
+function showRuns() {
+  const runs = drawn();
+  byId("runs-panel").hidden = !runs.some((run) => run.solution);
+  byId("runs").replaceChildren(...runs.map((run) => {
+    const sample = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    sample.setAttribute("viewBox", "0 0 36 10");
+    sample.setAttribute("aria-hidden", "true");
+    const stroke = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    for (const [name, value] of Object.entries({ d: "M0 5H36", stroke: "currentColor", "stroke-width": 2.5, "stroke-dasharray": lineSample(run.dash), fill: "none" })) stroke.setAttribute(name, value);
+    sample.append(stroke);
+    const kept = pinned.includes(run);
+    const name = run.label || "This run";
+    const parts = [sample, element("span", { class: "run-name" }, run === current && run.label ? `${name} (this run)` : name)];
+    if (kept) parts.push(element("button", { type: "button", class: "quiet", "aria-label": `Remove ${name}`, onclick: () => unpin(run) }, "Remove"));
+    return element("li", {}, ...parts);
+  }));
+  byId("clear-runs").hidden = !pinned.length;
+  byId("pin").disabled = !current?.solution || pinned.includes(current) || pinned.length >= MOST_PINNED;
+}
+
+// ---- the link that restores everything -------------------------------------------------------------------------------------
+
+function state() {
+  return { v: 1, spec: form.spec(), ranges: form.parameters.ranges, view, pinned: pinned.map((run) => run.spec).filter(Boolean) };
+}
+
+const remember = debounced(300, () => {
+  try {
+    history.replaceState(null, "", `#${encode(state())}`);
+  } catch (error) {
+    if (!(error instanceof FieldError)) throw error; // a field that cannot be used yet: the link keeps the last good state
+  }
+});
+
+async function copyLink() {
+  const button = byId("copy-link");
+  try {
+    const address = `${location.origin}${location.pathname}#${encode(state())}`;
+    history.replaceState(null, "", address);
+    await navigator.clipboard.writeText(address);
+    button.textContent = "Link copied";
+  } catch (error) {
+    if (error instanceof FieldError) showError(error)?.focus();
+    else button.textContent = "Link is in the address bar";
+  }
+  setTimeout(() => (button.textContent = "Copy link"), 2500);
+}
+
+async function restore(hash) {
+  const given = decode(hash);
+  const shown = given.view ?? {};
+  if (KNOWN_TABS.has(shown.tab)) view.tab = shown.tab;
+  if (Array.isArray(shown.hidden)) view.hidden = shown.hidden.map(String);
+  view.axes = { ...view.axes, ...shown.axes };
+  view.three = Boolean(shown.three);
+  pinned = [];
+  current = null;
+  known = "";
+  const quick = (spec) => spec?.method === "collocation";
+  for (const spec of (Array.isArray(given.pinned) ? given.pinned : []).filter(quick).slice(0, MOST_PINNED)) {
+    await solve({ spec: { ...spec, verify: false }, keep: true });
+  }
+  await form.write(given.spec, given.ranges);
+  await chooseTab(view.tab);
+  if (quick(given.spec)) await solve({ spec: form.spec() });
+  else say("The link is restored. Press Solve to train.");
+}
+
+const KNOWN_TABS = new Set(["solution", "phase", "error", "defect", "comparison", "training"]);
+
+// ---- files ------------------------------------------------------------------------------------------------------------
+
+async function send(input, field) {
+  const [file] = input.files;
+  if (!file) return null;
+  clearError(field);
+  try {
+    const most = form.choices.limits?.upload_bytes;
+    if (most && file.size > most) throw new FieldError(`${file.name} has ${short(file.size / 1e6)} MB: at most ${short(most / 1e6)} MB are taken.`, field);
+    const response = await fetch(`/api/uploads?name=${encodeURIComponent(file.name)}`, {
+      method: "POST", headers: { "content-type": "application/octet-stream" }, body: file,
+    });
+    if (!response.ok) throw await refusal(response);
+    return { ...(await response.json()), name: file.name };
+  } catch (error) {
+    showError(new FieldError(failure(error), field));
+    return null;
+  } finally {
+    input.value = ""; // the same file can be chosen again
+  }
+}
+
+// ---- wiring -----------------------------------------------------------------------------------------------------------
+
+async function submit() {
+  clearError();
+  let spec;
+  try {
+    await form.readNow(); // a name that was just typed becomes a parameter first
+    spec = form.spec();
+  } catch (error) {
+    showError(error)?.focus();
+    say("Not solved: see the message at the field that is marked.", "bad");
+    document.body.dataset.run = "failed";
+    return;
+  }
+  remember();
+  await solve({ spec });
+}
+
+function wire() {
+  byId("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      submit();
+    }
+  });
+  byId("stop").addEventListener("click", async () => {
+    const run = active?.run;
+    if (!run?.id) return active?.controller.abort();
+    say("Stopping …");
+    await stop(run.id).catch((error) => say(failure(error), "bad"));
+  });
+  byId("gallery").addEventListener("change", async (event) => {
+    const chosen = form.choices.gallery.find((each) => each.name === event.target.value);
+    if (!chosen) return;
+    view.hidden = [];
+    view.axes = { x: "", y: "", z: "" };
+    await form.write(chosen.spec, chosen.ranges ?? {});
+    remember();
+    if (form.method === "collocation") await submit();
+  });
+  for (const button of document.querySelectorAll("[role=tab]")) {
+    button.addEventListener("click", () => {
+      chooseTab(button.dataset.tab);
+      remember();
+    });
+  }
+  document.querySelector("[role=tablist]").addEventListener("keydown", (event) => {
+    const tabs = [...document.querySelectorAll("[role=tab]")];
+    const at = tabs.findIndex((tab) => tab.dataset.tab === view.tab);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    chooseTab(tabs[(to + tabs.length) % tabs.length].dataset.tab, true);
+    remember();
+  });
+  for (const place of ["x", "y", "z"]) {
+    byId(`axis-${place}`).addEventListener("change", (event) => {
+      view.axes[place] = event.target.value;
+      remember();
+      redraw();
+    });
+  }
+  byId("three").addEventListener("change", (event) => {
+    view.three = event.target.checked;
+    arrangeControls(known.split("\n").length);
+    remember();
+    redraw();
+  });
+  byId("pin").addEventListener("click", pin);
+  byId("clear-runs").addEventListener("click", () => {
+    pinned = [];
+    components();
+    showRuns();
+    redraw();
+    remember();
+  });
+  byId("copy-link").addEventListener("click", copyLink);
+  byId("csv").addEventListener("change", async (event) => {
+    const sent = await send(event.target, "data");
+    if (sent && sent.kind !== "data") showError(new FieldError(`${sent.name} is not a CSV file.`, "data"));
+    else if (sent) form.upload = sent;
+    form.arrange();
+    remember();
+  });
+  byId("odenn-file").addEventListener("change", async (event) => {
+    const sent = await send(event.target, "upload");
+    if (sent && sent.kind !== "solution") showError(new FieldError(`${sent.name} is not a solution that odenn saved.`, "upload"));
+    else if (sent) await solve({ spec: null, upload: sent.upload });
+  });
+  const theme = byId("theme");
+  theme.value = document.documentElement.dataset.theme;
+  theme.addEventListener("change", () => {
+    document.documentElement.dataset.theme = theme.value;
+    try {
+      localStorage.setItem("odenn-theme", theme.value);
+    } catch {
+      // storage is switched off: the choice lasts as long as the page
+    }
+    restyle();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
+  addEventListener("hashchange", () => restore(location.hash).catch(linkFailed));
+}
+
+function restyle() {
+  redraw();
+  showRuns();
+  if (!byId("live-loss").hidden && active) drawLoss(byId("loss-plot"), active.run.losses);
+}
+
+function linkFailed(error) {
+  say(`The link cannot be read (${error.message}): the page starts from its defaults.`, "bad");
+}
+
+async function begin() {
+  const response = await fetch("/api/choices");
+  if (!response.ok) throw await refusal(response);
+  const choices = await response.json();
+  form.setChoices(choices);
+  byId("version").textContent = choices.version ?? "";
+  byId("gallery").append(...choices.gallery.map((each) => element("option", { value: each.name }, each.title)));
+  wire();
+  form.write(choices.defaults, choices.defaults.ranges);
+  chooseTab("solution");
+  document.body.dataset.page = "ready";
+  performance.mark("odenn:ready");
+  if (location.hash.length > 1) await restore(location.hash).catch(linkFailed);
+}
+
+begin().catch((error) => say(failure(error), "bad"));

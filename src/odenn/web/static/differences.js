@@ -1,0 +1,46 @@
+// What differs between runs, in words for a legend.
+import { short } from "./dom.js";
+
+const METHODS = { collocation: "collocation", residual: "residual training", "data-fit": "data fit" };
+
+// The parts of a specification that matter to a reader, as text by name.
+function parts(spec) {
+  const network = spec.network?.hidden ? `${spec.network.hidden.join("-")} ${spec.network.activation}` : spec.network?.kind;
+  const found = {
+    equations: spec.equations?.replace(/\s+/g, " ").trim(),
+    conditions: spec.initial?.trim(),
+    span: spec.span ? `${short(spec.span[0])} to ${short(spec.span[1])}` : undefined,
+    method: METHODS[spec.method] ?? spec.method,
+    network,
+    tolerance: spec.rtol === undefined ? undefined : short(spec.rtol),
+    "absolute tolerance": spec.atol === null || spec.atol === undefined ? "automatic" : short(spec.atol),
+    stiff: spec.stiff === null || spec.stiff === undefined ? "detected" : String(spec.stiff),
+  };
+  for (const [name, value] of Object.entries(spec.params ?? {})) found[name] = short(value, 6);
+  if (spec.method !== "collocation") {
+    found.optimiser = spec.optimizer?.name;
+    found.iterations = spec.optimizer?.iterations ?? undefined;
+    found["learning rate"] = spec.optimizer?.lr ?? undefined;
+    found.windows = String(spec.windows ?? "auto");
+    found.seed = String(spec.seed ?? 0);
+    found.stages = spec.stages;
+    found.points = spec.points ?? undefined;
+  }
+  if (spec.method === "data-fit") found.data = spec.data?.kind + (spec.data?.step ? ` step ${short(spec.data.step)}` : "");
+  return found;
+}
+
+const clip = (text, most = 44) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+
+// A label for every run; runs that differ in nothing are numbered.
+export function labels(specs) {
+  const all = specs.map(parts);
+  const names = [...new Set(all.flatMap(Object.keys))];
+  const differing = names.filter((name) => new Set(all.map((each) => each[name])).size > 1);
+  const texts = all.map((each) =>
+    differing
+      .filter((name) => each[name] !== undefined)
+      .map((name) => (["method", "equations"].includes(name) ? clip(each[name]) : `${name} = ${clip(String(each[name]))}`))
+      .join(", "));
+  return texts.map((text, k) => (texts.indexOf(text) === k && texts.lastIndexOf(text) === k ? text : `${text || "run"} (${k + 1})`));
+}

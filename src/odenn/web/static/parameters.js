@@ -1,0 +1,132 @@
+// A number, a slider and the slider's own range for every parameter.
+import { byId, element, exact } from "./dom.js";
+import { FieldError } from "./errors.js";
+
+const ONE_COLUMN = "(max-width: 60rem)"; // as in style.css
+const STEPS = 200; // of a slider: finer than its pixels
+
+// A step of 1, 2 or 5 times a power of ten, about a 200th of the range.
+function niceStep(low, high) {
+  const rough = (high - low) / STEPS;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
+}
+
+function defaultRange(value) {
+  if (value === 0) return [-1, 1];
+  return value > 0 ? [0, 2 * value] : [2 * value, 0];
+}
+
+export class Parameters {
+  // `changed(dragging)` is called when a value changes.
+  constructor(changed, viewed) {
+    this.changed = changed;
+    this.viewed = viewed;
+    matchMedia(ONE_COLUMN).addEventListener("change", () => this.place());
+    this.rows = new Map(); // name -> {value, range, ...}
+    this.remembered = new Map(); // of parameters that left the equations, in case they come back
+  }
+
+  get values() {
+    return Object.fromEntries([...this.rows].map(([name, row]) => [name, row.value]));
+  }
+
+  get ranges() {
+    return Object.fromEntries([...this.rows].map(([name, row]) => [name, row.range]));
+  }
+
+  // Values as they are typed; a FieldError for one that is no number.
+  checked() {
+    for (const [name, row] of this.rows) {
+      if (!Number.isFinite(row.value)) {
+        throw new FieldError(`The parameter ${name} takes a number such as 2 or 1e-3, got ${row.number.value || "nothing"}.`, `params.${name}`);
+      }
+      if (!(row.range[0] < row.range[1])) {
+        throw new FieldError(`The slider of ${name} needs a range that goes up, got ${row.low.value} to ${row.high.value}.`, `params.${name}`);
+      }
+    }
+    return this.values;
+  }
+
+  // These parameters and no others, in this order; values and ranges that are not given stay as they are.
+  set(names, values = {}, ranges = {}) {
+    const focused = document.activeElement?.id;
+    for (const [name, row] of this.rows) this.remembered.set(name, { value: row.value, range: row.range });
+    const before = this.rows;
+    this.rows = new Map();
+    for (const name of names) {
+      const known = this.remembered.get(name);
+      const value = values[name] ?? known?.value ?? 1;
+      const range = [...(ranges[name] ?? known?.range ?? defaultRange(value))];
+      const row = before.get(name) ?? this.#row(name);
+      Object.assign(row, { value, range });
+      this.rows.set(name, row);
+      this.#write(row);
+    }
+    const wanted = [...this.rows.values()].map((row) => row.box);
+    const list = byId("parameters");
+    if (wanted.length !== list.children.length || wanted.some((box, k) => list.children[k] !== box)) {
+      list.replaceChildren(...wanted);
+      if (focused) byId(focused)?.focus();
+    }
+    byId("parameters-field").hidden = names.length === 0;
+    this.place();
+  }
+
+  // Where there is one column, sliders belong to the plot: what they move must be in view.
+  place() {
+    const narrow = matchMedia(ONE_COLUMN).matches;
+    const field = byId("parameters-field");
+    const place = byId(narrow ? "parameters-place" : "parameters-home");
+    if (field.parentElement !== place) place.append(field);
+    byId("parameters-note").hidden = !narrow || field.hidden;
+  }
+
+  #row(name) {
+    const id = `parameter-${name}`;
+    const common = { type: "text", inputmode: "decimal", class: "code" };
+    const row = {
+      name,
+      number: element("input", { ...common, id, class: "code value", "data-name": name, "aria-describedby": "error-params" }),
+      slider: element("input", { type: "range", id: `${id}-slider`, "aria-label": `${name}, slider` }),
+      low: element("input", { ...common, class: "code bound", id: `${id}-low`, "aria-label": `${name}, lower end of the slider` }),
+      high: element("input", { ...common, class: "code bound upper", id: `${id}-high`, "aria-label": `${name}, upper end of the slider` }),
+    };
+    row.box = element("div", { class: "parameter" }, element("label", { class: "name", for: id }, name), row.number, row.low, row.slider, row.high);
+    row.slider.addEventListener("input", () => {
+      row.value = Number(Number(row.slider.value).toPrecision(12));
+      row.number.value = exact(row.value);
+      this.changed(true);
+    });
+    row.slider.addEventListener("change", () => this.changed(false));
+    row.number.addEventListener("change", () => {
+      row.value = row.number.value.trim() === "" ? NaN : Number(row.number.value);
+      if (Number.isFinite(row.value)) {
+        row.range = [Math.min(row.range[0], row.value), Math.max(row.range[1], row.value)];
+        this.#write(row);
+      }
+      this.changed(false);
+    });
+    for (const [k, bound] of [row.low, row.high].entries()) {
+      bound.addEventListener("change", () => {
+        const value = Number(bound.value);
+        row.range[k] = bound.value.trim() === "" ? NaN : value;
+        if (row.range[0] < row.range[1]) this.#write(row);
+        this.viewed();
+      });
+    }
+    return row;
+  }
+
+  // The number may lie outside the slider's range, or between its steps: the number is what counts.
+  #write(row) {
+    const [low, high] = row.range;
+    if (document.activeElement !== row.number || Number(row.number.value) !== row.value) row.number.value = exact(row.value);
+    row.low.value = exact(low);
+    row.high.value = exact(high);
+    row.slider.min = low;
+    row.slider.max = high;
+    row.slider.step = niceStep(low, high);
+    row.slider.value = row.value;
+  }
+}

@@ -1,0 +1,211 @@
+// The plots: a list of runs and what is to be seen of them -> traces and a layout for plotly.
+/* global Plotly */
+
+// M. Okabe and K. Ito, "Color Universal Design" (2008), as in odenn's other pictures; lighter on dark.
+const PALETTES = {
+  light: {
+    lines: ["#0072B2", "#D55E00", "#009E73", "#B8568F", "#B37A00", "#3B94C9", "#222222", "#7A7A7A"],
+    ink: "#1b2127", muted: "#56606b", grid: "#e4e7ea", surface: "#ffffff",
+  },
+  dark: {
+    lines: ["#5BB4F0", "#FF9354", "#3FD0A2", "#E79CCB", "#F0C04A", "#A5D8F8", "#F2F2F2", "#A8A8A8"],
+    ink: "#e7eaed", muted: "#a9b2bc", grid: "#333a41", surface: "#1a1e22",
+  },
+};
+export const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+const CONFIG = {
+  responsive: true, displaylogo: false,
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage", "resetCameraLastSave3d", "zoom2d", "zoom3d", "hoverClosestCartesian", "hoverCompareCartesian", "toggleSpikelines"],
+};
+
+export const palette = () => {
+  const chosen = document.documentElement.dataset.theme;
+  const dark = chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+  return PALETTES[dark ? "dark" : "light"];
+};
+
+export const colour = (k) => palette().lines[k % palette().lines.length];
+
+const escaped = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+// y1 with its 1 set low, as in print.
+const printed = (name) => escaped(name).replace(/^(\D+?)_?(\d+)$/, "$1<sub>$2</sub>");
+
+const derivativeName = (name) => `${printed(name)}′`;
+
+const sizes = (values) => values.map((value) => (value === null || value === 0 ? null : Math.abs(value)));
+
+const HOVER = "%{y:.6g}<extra>%{fullData.name}</extra>";
+
+// The axes of a phase portrait: the independent variable, the components, their derivatives.
+export function axesOf(solution) {
+  const found = [{ key: "t", label: solution.independent, print: printed(solution.independent), values: solution.t }];
+  solution.names.forEach((name, k) => found.push({ key: `y${k}`, label: name, print: printed(name), values: solution.y[k] }));
+  solution.derivative?.forEach((values, k) =>
+    found.push({ key: `d${k}`, label: `${solution.names[k]}\u2032`, print: derivativeName(solution.names[k]), values }));
+  return found;
+}
+
+function line(run, k, name, x, y, more = {}) {
+  const { line: style, ...rest } = more;
+  return {
+    type: "scatter", mode: "lines", x, y, hovertemplate: HOVER, connectgaps: false,
+    name: run.label ? `${name} · ${escaped(run.label)}` : name,
+    line: { color: colour(k), dash: DASHES[run.dash % DASHES.length], width: 2, ...style }, ...rest,
+  };
+}
+
+// Every run's shown components.
+function* shown(runs, view) {
+  for (const run of runs) {
+    if (!run.solution) continue;
+    for (const [k, name] of run.solution.names.entries()) if (!view.hidden.includes(name)) yield { run, k, name, print: printed(name) };
+  }
+}
+
+function solutionPlot(runs, view) {
+  const traces = [...shown(runs, view)].map(({ run, k, print }) => line(run, k, print, run.solution.t, run.solution.y[k]));
+  return { traces, y: {}, caption: "The solution" };
+}
+
+function errorPlot(runs, view) {
+  const traces = [];
+  for (const { run, k, print } of shown(runs, view)) {
+    const { t, error, tolerance } = run.solution;
+    if (error?.[k]) traces.push(line(run, k, `${print} estimated`, t, sizes(error[k])));
+    if (tolerance?.[k]) traces.push(line(run, k, `${print} tolerance`, t, sizes(tolerance[k]), { opacity: 0.55, line: { width: 1.25, dash: "dash" } }));
+    const { verified } = run;
+    if (verified?.difference?.[k]) {
+      traces.push(line(run, k, `${print} true`, verified.t, sizes(verified.difference[k]), { line: { width: 1.25, dash: "dot" } }));
+    }
+  }
+  return {
+    traces, y: { type: "log", title: { text: "absolute error" } },
+    caption: "Estimated error, the tolerance it must stay under, and the true error where a reference is known",
+  };
+}
+
+function defectPlot(runs, view) {
+  const traces = [];
+  for (const { run, k, print } of shown(runs, view)) {
+    if (run.solution.residual?.[k]) traces.push(line(run, k, print, run.solution.t, sizes(run.solution.residual[k])));
+  }
+  return {
+    traces, y: { type: "log", title: { text: "defect" } },
+    caption: "The defect: what is left when the solution is put into the equations",
+  };
+}
+
+function comparisonPlot(runs, view) {
+  const traces = [];
+  for (const { run, k, print } of shown(runs, view)) {
+    const { verified } = run;
+    if (!verified?.y?.[k]) continue;
+    traces.push(line(run, k, `${print} solution`, run.solution.t, run.solution.y[k]));
+    const every = Math.max(1, Math.floor(verified.t.length / 40));
+    const thin = (values) => values.filter((_, j) => j % every === 0);
+    traces.push(line(run, k, `${print} reference`, thin(verified.t), thin(verified.y[k]), { mode: "markers", marker: { color: colour(k), size: 6, symbol: "circle-open" } }));
+    traces.push(line(run, k, `${print} difference`, verified.t, sizes(verified.difference[k]), { yaxis: "y2", line: { width: 1.5 }, showlegend: false }));
+  }
+  const source = runs.find((run) => run.verified?.y)?.verified.source;
+  return {
+    traces, y: { domain: [0.42, 1] },
+    more: { yaxis2: { domain: [0, 0.34], type: "log", title: { text: "difference" } } },
+    caption: source ? `Solution and reference (${source}); below, the size of their difference` : "Not compared with a reference yet",
+  };
+}
+
+function trainingPlot(runs) {
+  const traces = runs
+    .filter((run) => run.losses?.length)
+    .map((run, j) => line(run, j, "loss", run.losses.map(([step]) => step), run.losses.map(([, loss]) => (loss > 0 ? loss : null))));
+  return {
+    traces, x: { title: { text: "iteration" } }, y: { type: "log", title: { text: "loss" } },
+    caption: traces.length ? "Loss while training" : "Collocation does not train: the weights are found directly, window by window",
+  };
+}
+
+function phasePlot(runs, view) {
+  const three = view.three;
+  const traces = [];
+  let axes = [];
+  for (const run of runs) {
+    if (!run.solution) continue;
+    const known = axesOf(run.solution);
+    const pick = ["x", "y", "z"].slice(0, three ? 3 : 2).map((place) => known.find((axis) => axis.key === view.axes[place]) ?? known[0]);
+    if (!axes.length) axes = pick;
+    const [x, y, z] = pick;
+    const which = runs.indexOf(run);
+    const name = run.label ? escaped(run.label) : "solution";
+    const style = { color: colour(which), dash: DASHES[run.dash % DASHES.length], width: three ? 4 : 2 };
+    const begin = { mode: "markers", name: `${name} · start`, showlegend: false, hoverinfo: "skip" };
+    const marker = { color: colour(which), size: three ? 4 : 8 };
+    if (three) {
+      traces.push({ type: "scatter3d", mode: "lines", x: x.values, y: y.values, z: z.values, name, line: style });
+      traces.push({ type: "scatter3d", ...begin, marker, x: x.values.slice(0, 1), y: y.values.slice(0, 1), z: z.values.slice(0, 1) });
+    } else {
+      traces.push({ type: "scatter", mode: "lines", x: x.values, y: y.values, name, line: style, hovertemplate: "(%{x:.6g}, %{y:.6g})<extra>%{fullData.name}</extra>" });
+      traces.push({ type: "scatter", ...begin, marker, x: x.values.slice(0, 1), y: y.values.slice(0, 1) });
+    }
+  }
+  return {
+    traces, three, axes, x: { title: { text: axes[0]?.print } }, y: { title: { text: axes[1]?.print } }, hovermode: "closest",
+    caption: "Phase portrait; the dot is where the solution starts",
+  };
+}
+
+const KINDS = {
+  solution: solutionPlot, error: errorPlot, defect: defectPlot, comparison: comparisonPlot, training: trainingPlot, phase: phasePlot,
+};
+
+const wide = (box) => box.clientWidth > 620;
+
+function layoutOf(box, made, independent) {
+  const { ink, muted, grid, surface } = palette();
+  const font = { family: getComputedStyle(document.body).fontFamily, size: wide(box) ? 13 : 12, color: ink };
+  const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: muted, tickcolor: muted, tickfont: { color: muted }, automargin: true, zeroline: false, exponentformat: "power" };
+  const shared = {
+    font, paper_bgcolor: surface, plot_bgcolor: surface, uirevision: "kept", margin: { l: 56, r: 12, t: 30, b: 40 },
+    legend: { orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom", itemwidth: 36, bgcolor: "rgba(0,0,0,0)" }, showlegend: made.traces.length > 1,
+    hoverlabel: { bgcolor: surface, bordercolor: grid, font: { color: ink } },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: ink },
+  };
+  if (made.three) {
+    const scene = Object.fromEntries(["x", "y", "z"].map((place, k) => [`${place}axis`, { ...axis, title: { text: made.axes[k]?.print }, backgroundcolor: surface, showbackground: false }]));
+    return { ...shared, margin: { l: 0, r: 0, t: 10, b: 0 }, scene, showlegend: made.traces.length > 2 };
+  }
+  const { title, ...xmore } = made.x ?? {};
+  const extra = Object.fromEntries(Object.entries(made.more ?? {}).map(([name, given]) => [name, { ...axis, ...given }]));
+  return {
+    ...shared, hovermode: made.hovermode ?? "x unified",
+    xaxis: { ...axis, title: title ?? { text: independent }, ...xmore, ...(made.more ? { anchor: "y2" } : {}) }, yaxis: { ...axis, ...made.y }, ...extra,
+    ...(made.traces.length ? {} : { annotations: [{ text: escaped(made.caption), showarrow: false, x: 0.5, y: 0.5, xref: "paper", yref: "paper", font: { color: muted, size: 15 } }] }),
+  };
+}
+
+// Draws one tab; resolves when the picture is there, with the caption.
+export async function draw(box, tab, runs, view) {
+  const made = KINDS[tab](runs, view);
+  if (!made.traces.length && !runs.some((run) => run.solution)) made.caption = "No solution yet";
+  else if (!made.traces.length && !["training", "comparison"].includes(tab)) made.caption = "Nothing to draw: no component is chosen, or no figures were returned";
+  const independent = printed(runs.find((run) => run.solution)?.solution.independent ?? "t");
+  const layout = layoutOf(box, made, independent);
+  layout.uirevision = tab;
+  const kind = made.three ? "three" : "flat";
+  if (box.dataset.kind && box.dataset.kind !== kind) Plotly.purge(box); // a scene and axes do not share a canvas well
+  box.dataset.kind = kind;
+  box.dataset.traces = made.traces.length;
+  await Plotly.react(box, made.traces, layout, { ...CONFIG, displayModeBar: wide(box) ? "hover" : false });
+  return made.traces.length ? made.caption : "";
+}
+
+export async function drawLoss(box, losses) {
+  const run = { losses, dash: 0 };
+  const made = trainingPlot([run]);
+  const layout = layoutOf(box, made, "iteration");
+  layout.margin = { l: 56, r: 8, t: 6, b: 36 };
+  await Plotly.react(box, made.traces, layout, { ...CONFIG, displayModeBar: false });
+}
+
+export const lineSample = (dash) => ({ solid: "", dash: "8 5", dot: "2 4", dashdot: "8 4 2 4", longdash: "13 5", longdashdot: "13 4 2 4" })[DASHES[dash % DASHES.length]];
+

@@ -1,0 +1,110 @@
+// The outcome of a run in words and figures: the summary line, the diagnosis, windows, table, files.
+import { byId, element, short } from "./dom.js";
+
+const SHOWN_WINDOWS = 400; // lines in the strip: more cannot be told apart
+
+export function say(text, kind = "") {
+  const status = byId("status");
+  status.className = kind;
+  status.textContent = text;
+}
+
+function figure(title, value, note = "", kind = "") {
+  const parts = [value];
+  if (note) parts.push(element("small", {}, note));
+  return element("div", { "data-figure": title }, element("dt", {}, title), element("dd", { class: kind || null }, ...parts));
+}
+
+const WORK = [["windows", "window", "windows"], ["iterations", "iteration", "iterations"], ["evaluations", "evaluation", "evaluations"]];
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+
+function work(summary) {
+  const parts = [];
+  for (const [key, one, many] of WORK) {
+    const count = summary.stats?.[key];
+    if (count) parts.push(`${count.toLocaleString("en")} ${count === 1 ? one : many}`);
+  }
+  const weights = summary.parameters;
+  if (typeof weights === "number") parts.push(`${weights.toLocaleString("en")} weights`);
+  return parts;
+}
+
+export function showSummary(run) {
+  const { summary, verified } = run;
+  const box = byId("figures");
+  box.hidden = !summary;
+  if (!summary) return;
+  const met = summary.reached !== null && summary.asked !== null && summary.reached <= summary.asked;
+  const [first = "–", ...others] = work(summary);
+  const figures = [
+    figure("Result", summary.success ? "solved" : "not solved", summary.status?.toLowerCase().replaceAll("_", " "), summary.success ? "good" : "bad"),
+    figure("Error asked", short(summary.asked ?? summary.rtol), "relative, anywhere on the span"),
+    figure("Error reached", short(summary.reached), "estimated", met ? "good" : "bad"),
+  ];
+  if (verified?.source) figures.push(figure("True error", short(verified.true_error), verified.source.startsWith("exact") ? "against the exact solution" : `against ${verified.source}`));
+  figures.push(figure("Time", `${short(summary.seconds)} s`, "on the server"), figure("Work", first, others.join(", ")));
+  box.replaceChildren(...figures);
+  const words = [];
+  if (!summary.success && summary.message) words.push(summary.message);
+  for (const { description, evidence, remedy } of summary.training?.diagnoses ?? []) {
+    words.push([description, evidence, remedy].filter(Boolean).map(sentence).join(" "));
+  }
+  if (verified && !verified.source) words.push(verified.message);
+  byId("diagnoses").replaceChildren(...[...new Set(words.filter(Boolean))].map((text) => element("p", {}, text)));
+  byId("diagnoses").hidden = !words.length;
+}
+
+export function clearSummary() {
+  byId("figures").hidden = true;
+  byId("diagnoses").hidden = true;
+}
+
+// The windows that were accepted, on the axis of the independent variable.
+export function showWindows(span, ends, independent) {
+  const all = byId("windows-figure");
+  all.hidden = !ends?.length;
+  if (all.hidden) return;
+  const place = (t) => (1000 * (t - span[0])) / (span[1] - span[0]);
+  const every = Math.ceil(ends.length / SHOWN_WINDOWS);
+  const strip = byId("windows-strip");
+  const make = (tag, attributes) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return made;
+  };
+  const marks = ends.filter((_, k) => k % every === 0).map((end) => `M${place(end).toFixed(2)} 0V10`).join("");
+  strip.replaceChildren(make("rect", { x: 0, y: 0, width: Math.max(0, place(ends.at(-1))), height: 10 }), make("path", { d: marks }));
+  byId("windows-caption").textContent = `${ends.length} ${ends.length === 1 ? "window" : "windows"}, up to ${independent} = ${short(ends.at(-1), 4)} of ${short(span[1], 4)}`;
+}
+
+export function showTable(run) {
+  const table = run.summary?.table;
+  byId("values-panel").hidden = !table;
+  if (!table) return;
+  const { names, independent } = run.solution;
+  const digits = (value) => (value === null ? "–" : Number(value.toPrecision(10)).toString().replace("e+", "e"));
+  const head = [element("th", { scope: "col" }, independent)];
+  for (const name of names) head.push(element("th", { scope: "col" }, name), element("th", { scope: "col" }, `error of ${name}`));
+  const rows = table.t.map((t, j) => {
+    const cells = [element("th", { scope: "row" }, digits(t))];
+    for (const k of names.keys()) {
+      cells.push(element("td", {}, digits(table.y[k][j])), element("td", { class: "error-value" }, short(table.error?.[k]?.[j] ?? null, 2)));
+    }
+    return element("tr", {}, ...cells);
+  });
+  byId("values").replaceChildren(
+    element("caption", { class: "unseen" }, "The solution at eleven places with its estimated error"),
+    element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
+}
+
+const FILES = {
+  csv: "CSV, values", png: "PNG, picture", svg: "SVG, picture", onnx: "ONNX, network", odenn: ".odenn, solution", py: ".py, Python script",
+};
+
+export function showDownloads(run) {
+  const kinds = run.summary?.downloads ?? [];
+  byId("downloads-part").hidden = !kinds.length;
+  byId("downloads").replaceChildren(...kinds.map((kind) => element("li", {},
+    element("a", { class: "button", href: `/api/runs/${encodeURIComponent(run.id)}/download/${kind}`, download: "", id: `download-${kind}` }, FILES[kind] ?? kind))));
+}
