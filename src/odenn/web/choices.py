@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from odenn._version import __version__
-from odenn.web.gallery import gallery
+from odenn.web.gallery import fields_of, gallery
 from odenn.web.specification import Limits, Specification
 
 
@@ -60,7 +60,7 @@ DATA = [
     _choice("csv", "CSV file", "Your own values: first column the time, the others named as the components."),
 ]
 
-DEFAULTS = Specification(equations="dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1", span=(0.0, 10.0))
+DEFAULTS = Specification(**fields_of("dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"), span=(0.0, 10.0))
 
 
 def choices(limits: Limits) -> dict[str, Any]:

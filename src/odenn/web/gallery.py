@@ -81,13 +81,22 @@ class Entry:
             "stiff": self.stiff,
             "ranges": {name: list(ends) for name, ends in self.ranges.items()},
             "spec": {
-                "equations": self.equations,
-                "initial": "",
+                **fields_of(self.equations),
                 "span": list(self.span),
                 "params": dict(self.params),
                 "rtol": 1e-6,
             },
         }
+
+
+def fields_of(text: str) -> dict[str, str]:
+    """A problem of the zoo as the page's two fields: equations, one a line, and initial conditions.
+
+    >>> fields_of("a' = -a, b' = a; a(0) = 1, b(0) = 0")
+    {'equations': "a' = -a\\nb' = a", 'initial': 'a(0) = 1, b(0) = 0'}
+    """
+    equations, _, initial = text.partition("; ")
+    return {"equations": equations.replace(", ", "\n"), "initial": initial}
 
 
 def gallery() -> list[Entry]:

@@ -277,7 +277,7 @@ def _thinned(items: list[Any], most: int) -> list[Any]:
 
 def _curves(solution: Solution) -> Event:
     """The solution, its error estimate and its defect at times that show fast transients as well."""
-    from odenn.verify import times
+    from odenn.verify import times, tolerance
 
     points = min(max(MOST_VALUES // solution.n, FEWEST_POINTS), POINTS)
     t = times(solution, points)
@@ -285,11 +285,14 @@ def _curves(solution: Solution) -> Event:
     with np.errstate(all="ignore"):
         defect = None if problem is None else _rows(solution.residual(t))
         y, error = _rows(solution(t)), _rows(solution.error(t))
+        slope, allowed = _rows(solution.derivative(t)), _rows(tolerance(solution, t))
     return {
         "event": "solution",
         "t": _numbers(t),
         "y": y,
+        "derivative": slope,
         "error": error,
+        "tolerance": allowed,
         "residual": defect,
         "names": list(solution.names),
         "independent": solution.independent,

@@ -10,6 +10,7 @@ import { events, stop } from "./stream.js";
 
 const MOST_PINNED = 5;
 const PATIENCE = 600; // ms that a dragged run may take before a newer value ends it
+const SETTLED = 500; // ms without a move of a slider
 const COMPONENTS_AT_FIRST = 6;
 
 const view = { tab: "solution", hidden: [], axes: { x: "y0", y: "y1", z: "t" }, three: false };
@@ -20,7 +21,7 @@ let waiting = null; // what a slider asks for while a run is under way
 let known = ""; // names of the components in the plots, for their switches
 let plotly = null; // a promise: plotly has been read
 
-const form = new Form({ solve: (dragging) => moved(dragging), edited: () => remember() });
+const form = new Form({ solve: () => moved(), edited: () => remember() });
 
 // Plotly is large: it is read after the page can be used.
 function plotlyReady() {
@@ -35,12 +36,13 @@ function plotlyReady() {
 
 // ---- runs -------------------------------------------------------------------------------------------------------------
 
-async function solve({ spec, dragging = false, upload = null, keep = false } = {}) {
+async function solve({ spec, dragging = false, since = performance.now(), upload = null, keep = false } = {}) {
   active?.controller.abort();
   waiting = null;
   const controller = new AbortController();
   const run = { id: null, spec, losses: [], ends: [], solution: null, summary: null, verified: null, failed: null, dash: 0 };
-  const job = (active = { controller, run, started: performance.now(), dragging });
+  const job = (active = { controller, run, since, started: performance.now(), dragging });
+  settled.cancel();
   document.body.dataset.run = "running";
   byId("stop").hidden = dragging;
   if (!dragging) {
@@ -67,6 +69,7 @@ async function solve({ spec, dragging = false, upload = null, keep = false } = {
     document.body.dataset.run = run.failed ? "failed" : "done";
     if (waiting) drag();
     else if (keep) pin();
+    else if (dragging && !spec.verify) settled();
   }
   return run;
 }
@@ -89,7 +92,8 @@ async function handle(event, run, job) {
       run.ends = event.windows ?? run.ends;
       show(run);
       await redraw();
-      performance.measure("odenn:curve", { start: job.started });
+      performance.measure(job.dragging ? "odenn:drag" : "odenn:curve", { start: job.since });
+      if (waiting) drag();
       break;
     case "summary":
       run.summary = event;
@@ -174,16 +178,18 @@ function summarise(run) {
   showTable(run);
   showDownloads(run);
   byId("live").hidden = true;
+  byId("stop").hidden = true; // what follows is the comparison
   showRuns();
 }
 
 // ---- sliders: the latest value wins -------------------------------------------------------------------------------------
 
-function moved(dragging) {
+function moved() {
   remember();
   clearError("params");
   if (form.method !== "collocation") return;
-  waiting = { dragging, since: performance.now() };
+  settled();
+  waiting = { since: performance.now() };
   if (!active) drag();
   else if (!active.dragging || active.run.solution || performance.now() - active.started > PATIENCE) drag(); // its curve is drawn, or it is slow
 }
@@ -198,9 +204,18 @@ async function drag() {
     showError(error);
     return;
   }
-  const run = await solve({ spec, dragging: true });
-  if (run.solution) performance.measure("odenn:drag", { start: since });
+  await solve({ spec: { ...spec, verify: false }, dragging: true, since });
 }
+
+// Where a slider comes to rest, the comparison that was left out while it moved is made.
+const settled = debounced(SETTLED, () => {
+  if (active || !byId("verify").checked) return;
+  try {
+    solve({ spec: form.spec(), dragging: true });
+  } catch (error) {
+    showError(error);
+  }
+});
 
 // ---- plots ------------------------------------------------------------------------------------------------------------
 
@@ -208,9 +223,7 @@ async function drag() {
 function drawn() {
   const runs = [...pinned, ...(current && !pinned.includes(current) ? [current] : [])];
   const words = runs.length > 1 ? labels(runs.map((run) => run.spec ?? {})) : [""];
-  runs.forEach((run, k) => (run.label = words[k]));
-  const free = [...Array(MOST_PINNED + 1).keys()].filter((dash) => !pinned.some((run) => run.dash === dash));
-  if (current && !pinned.includes(current)) current.dash = free[0] ?? 0;
+  runs.forEach((run, k) => Object.assign(run, { label: words[k], dash: runs.length - 1 - k })); // the newest is solid
   return runs;
 }
 
@@ -310,7 +323,6 @@ function pin() {
 
 function unpin(run) {
   pinned = pinned.filter((each) => each !== run);
-  if (!pinned.length && current) current.dash = 0;
   components();
   showRuns();
   redraw();

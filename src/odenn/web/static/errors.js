@@ -20,6 +20,9 @@ function fieldOf(name) {
   return null;
 }
 
+// A line of a message; what it has between backticks is code.
+const paragraph = (line) => element("p", {}, ...line.trim().split(/`([^`]+)`/).map((part, k) => (k % 2 ? element("code", {}, part) : part)));
+
 function lines(message, control, place) {
   const parts = [];
   const text = message.split("\n");
@@ -27,12 +30,12 @@ function lines(message, control, place) {
   if (caret > 0) {
     const before = text.slice(0, caret - 1).map((line) => line.trim()).filter(Boolean);
     const indent = Math.min(text[caret].search(/\S/), text[caret - 1].search(/\S/));
-    parts.push(...before.map((line) => element("p", {}, line)));
+    parts.push(...before.map(paragraph));
     parts.push(element("pre", {}, `${text[caret - 1].slice(indent)}\n${text[caret].slice(indent)}`));
-    parts.push(...text.slice(caret + 1).map((line) => element("p", {}, line.trim())));
+    parts.push(...text.slice(caret + 1).map(paragraph));
     return parts;
   }
-  parts.push(...text.map((line) => element("p", {}, line.trim())));
+  parts.push(...text.map(paragraph));
   const content = control?.value?.split("\n")[(place.line ?? 1) - 1];
   if (place.column && content !== undefined) {
     parts.splice(1, 0, element("pre", {}, `${content}\n${" ".repeat(place.column - 1)}^`));

@@ -21,7 +21,7 @@ const optional = (id, name, whole) => (byId(id).value.trim() === "" ? null : num
 const entry = (given) => (typeof given === "string" ? { name: given, label: given, explanation: "" } : given);
 
 export class Form {
-  // `solve(dragging)`: a parameter was moved; `edited()`: anything else changed.
+  // `solve()`: a parameter was moved; `edited()`: anything else changed.
   constructor({ solve, edited }) {
     this.edited = edited;
     this.parameters = new Parameters(solve, edited);

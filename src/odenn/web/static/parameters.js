@@ -18,7 +18,7 @@ function defaultRange(value) {
 }
 
 export class Parameters {
-  // `changed(dragging)` is called when a value changes.
+  // `changed()` is called when a value changes, `viewed()` when the range of a slider does.
   constructor(changed, viewed) {
     this.changed = changed;
     this.viewed = viewed;
@@ -96,16 +96,15 @@ export class Parameters {
     row.slider.addEventListener("input", () => {
       row.value = Number(Number(row.slider.value).toPrecision(12));
       row.number.value = exact(row.value);
-      this.changed(true);
+      this.changed();
     });
-    row.slider.addEventListener("change", () => this.changed(false));
     row.number.addEventListener("change", () => {
       row.value = row.number.value.trim() === "" ? NaN : Number(row.number.value);
       if (Number.isFinite(row.value)) {
         row.range = [Math.min(row.range[0], row.value), Math.max(row.range[1], row.value)];
         this.#write(row);
       }
-      this.changed(false);
+      this.changed();
     });
     for (const [k, bound] of [row.low, row.high].entries()) {
       bound.addEventListener("change", () => {

@@ -35,6 +35,15 @@ const derivativeName = (name) => `${printed(name)}′`;
 
 const sizes = (values) => values.map((value) => (value === null || value === 0 ? null : Math.abs(value)));
 
+// Ticks at powers of ten alone, unless the values span less than two.
+function logarithmic(traces) {
+  const values = traces.flatMap((trace) => trace.y).filter((value) => value > 0);
+  let [least, most] = [Infinity, 0];
+  for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
+  const decades = Math.log10(most / least);
+  return { type: "log", exponentformat: "power", ...(decades > 2 ? { dtick: Math.ceil(decades / 9) } : {}) };
+}
+
 const HOVER = "%{y:.6g}<extra>%{fullData.name}</extra>";
 
 // The axes of a phase portrait: the independent variable, the components, their derivatives.
@@ -68,20 +77,37 @@ function solutionPlot(runs, view) {
   return { traces, y: {}, caption: "The solution" };
 }
 
+// An entry of the legend that stands for the lines of all components.
+const legendOnly = (name, style) => ({
+  type: "scatter", mode: "lines", x: [null], y: [null], name, hoverinfo: "skip", line: { color: palette().muted, ...style },
+});
+
+const TOLERANCE = { width: 1.25, dash: "longdash" };
+const TRUE_ERROR = { width: 1.25, dash: "dot" };
+
+// The tolerance and the true error are those of the newest run: of every run they would hide the estimates.
 function errorPlot(runs, view) {
   const traces = [];
+  const kinds = new Set();
   for (const { run, k, print } of shown(runs, view)) {
     const { t, error, tolerance } = run.solution;
-    if (error?.[k]) traces.push(line(run, k, `${print} estimated`, t, sizes(error[k])));
-    if (tolerance?.[k]) traces.push(line(run, k, `${print} tolerance`, t, sizes(tolerance[k]), { opacity: 0.55, line: { width: 1.25, dash: "dash" } }));
     const { verified } = run;
+    if (error?.[k]) traces.push(line(run, k, print, t, sizes(error[k])));
+    if (run.dash) continue;
+    if (tolerance?.[k]) {
+      kinds.add("tolerance");
+      traces.push(line(run, k, `tolerance of ${print}`, t, sizes(tolerance[k]), { line: TOLERANCE, opacity: 0.7, showlegend: false }));
+    }
     if (verified?.difference?.[k]) {
-      traces.push(line(run, k, `${print} true`, verified.t, sizes(verified.difference[k]), { line: { width: 1.25, dash: "dot" } }));
+      kinds.add("true error");
+      traces.push(line(run, k, `true error of ${print}`, verified.t, sizes(verified.difference[k]), { line: TRUE_ERROR, showlegend: false }));
     }
   }
+  if (kinds.has("tolerance")) traces.push(legendOnly("tolerance", TOLERANCE));
+  if (kinds.has("true error")) traces.push(legendOnly("true error", TRUE_ERROR));
   return {
-    traces, y: { type: "log", title: { text: "absolute error" } },
-    caption: "Estimated error, the tolerance it must stay under, and the true error where a reference is known",
+    traces, y: { ...logarithmic(traces), title: { text: "absolute error" } },
+    caption: "Estimated error, the tolerance that it must stay under, and the true error where a reference is known",
   };
 }
 
@@ -91,7 +117,7 @@ function defectPlot(runs, view) {
     if (run.solution.residual?.[k]) traces.push(line(run, k, print, run.solution.t, sizes(run.solution.residual[k])));
   }
   return {
-    traces, y: { type: "log", title: { text: "defect" } },
+    traces, y: { ...logarithmic(traces), title: { text: "defect" } },
     caption: "The defect: what is left when the solution is put into the equations",
   };
 }
@@ -110,7 +136,7 @@ function comparisonPlot(runs, view) {
   const source = runs.find((run) => run.verified?.y)?.verified.source;
   return {
     traces, y: { domain: [0.42, 1] },
-    more: { yaxis2: { domain: [0, 0.34], type: "log", title: { text: "difference" } } },
+    more: { yaxis2: { domain: [0, 0.34], ...logarithmic(traces.filter((trace) => trace.yaxis)), title: { text: "difference" } } },
     caption: source ? `Solution and reference (${source}); below, the size of their difference` : "Not compared with a reference yet",
   };
 }
@@ -120,7 +146,8 @@ function trainingPlot(runs) {
     .filter((run) => run.losses?.length)
     .map((run, j) => line(run, j, "loss", run.losses.map(([step]) => step), run.losses.map(([, loss]) => (loss > 0 ? loss : null))));
   return {
-    traces, x: { title: { text: "iteration" } }, y: { type: "log", title: { text: "loss" } },
+    traces, y: { ...logarithmic(traces), title: { text: "loss" } },
+    x: { title: { text: "iteration" }, ...(traces.every((trace) => trace.x.length < 12) ? { dtick: 1 } : {}) }, // no half iterations
     caption: traces.length ? "Loss while training" : "Collocation does not train: the weights are found directly, window by window",
   };
 }
@@ -163,7 +190,7 @@ const wide = (box) => box.clientWidth > 620;
 function layoutOf(box, made, independent) {
   const { ink, muted, grid, surface } = palette();
   const font = { family: getComputedStyle(document.body).fontFamily, size: wide(box) ? 13 : 12, color: ink };
-  const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: muted, tickcolor: muted, tickfont: { color: muted }, automargin: true, zeroline: false, exponentformat: "power" };
+  const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: muted, tickcolor: muted, tickfont: { color: muted }, automargin: true, zeroline: false, exponentformat: "power", minexponent: 5 };
   const shared = {
     font, paper_bgcolor: surface, plot_bgcolor: surface, uirevision: "kept", margin: { l: 56, r: 12, t: 30, b: 40 },
     legend: { orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom", itemwidth: 36, bgcolor: "rgba(0,0,0,0)" }, showlegend: made.traces.length > 1,
@@ -179,7 +206,7 @@ function layoutOf(box, made, independent) {
   return {
     ...shared, hovermode: made.hovermode ?? "x unified",
     xaxis: { ...axis, title: title ?? { text: independent }, ...xmore, ...(made.more ? { anchor: "y2" } : {}) }, yaxis: { ...axis, ...made.y }, ...extra,
-    ...(made.traces.length ? {} : { annotations: [{ text: escaped(made.caption), showarrow: false, x: 0.5, y: 0.5, xref: "paper", yref: "paper", font: { color: muted, size: 15 } }] }),
+    ...(made.traces.length ? {} : { xaxis: { visible: false }, yaxis: { visible: false }, annotations: [{ text: escaped(made.caption), showarrow: false, x: 0.5, y: 0.5, xref: "paper", yref: "paper", font: { color: muted, size: 15 } }] }),
   };
 }
 

@@ -38,12 +38,13 @@ export function showSummary(run) {
   const met = summary.reached !== null && summary.asked !== null && summary.reached <= summary.asked;
   const [first = "–", ...others] = work(summary);
   const figures = [
-    figure("Result", summary.success ? "solved" : "not solved", summary.status?.toLowerCase().replaceAll("_", " "), summary.success ? "good" : "bad"),
-    figure("Error asked", short(summary.asked ?? summary.rtol), "relative, anywhere on the span"),
+    figure("Result", summary.success ? "solved" : "not solved", summary.success ? "" : summary.status?.toLowerCase().replaceAll("_", " "), summary.success ? "good" : "bad"),
+    figure("Error asked", short(summary.asked ?? summary.rtol), "relative"),
     figure("Error reached", short(summary.reached), "estimated", met ? "good" : "bad"),
   ];
   if (verified?.source) figures.push(figure("True error", short(verified.true_error), verified.source.startsWith("exact") ? "against the exact solution" : `against ${verified.source}`));
-  figures.push(figure("Time", `${short(summary.seconds)} s`, "on the server"), figure("Work", first, others.join(", ")));
+  else figures.push(figure("True error", "–", run.spec?.verify && !verified ? "being compared" : "not compared"));
+  figures.push(figure("Time", `${short(summary.seconds)} s`), figure("Work", first, others.join(", ")));
   box.replaceChildren(...figures);
   const words = [];
   if (!summary.success && summary.message) words.push(summary.message);
