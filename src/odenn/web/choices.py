@@ -60,7 +60,8 @@ DATA = [
     _choice("csv", "CSV file", "Your own values: first column the time, the others named as the components."),
 ]
 
-DEFAULTS = Specification(**fields_of("dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"), span=(0.0, 10.0))
+_EQUATIONS, _INITIAL = fields_of("dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1")
+DEFAULTS = Specification(equations=_EQUATIONS, initial=_INITIAL, span=(0.0, 10.0))
 
 
 def choices(limits: Limits) -> dict[str, Any]:

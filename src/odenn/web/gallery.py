@@ -75,13 +75,15 @@ class Entry:
 
     def as_json(self) -> dict[str, Any]:
         """As the page gets it: `spec` holds what differs from the defaults."""
+        equations, initial = fields_of(self.equations)
         return {
             "name": self.name,
             "title": self.title,
             "stiff": self.stiff,
             "ranges": {name: list(ends) for name, ends in self.ranges.items()},
             "spec": {
-                **fields_of(self.equations),
+                "equations": equations,
+                "initial": initial,
                 "span": list(self.span),
                 "params": dict(self.params),
                 "rtol": 1e-6,
@@ -89,14 +91,14 @@ class Entry:
         }
 
 
-def fields_of(text: str) -> dict[str, str]:
+def fields_of(text: str) -> tuple[str, str]:
     """A problem of the zoo as the page's two fields: equations, one a line, and initial conditions.
 
     >>> fields_of("a' = -a, b' = a; a(0) = 1, b(0) = 0")
-    {'equations': "a' = -a\\nb' = a", 'initial': 'a(0) = 1, b(0) = 0'}
+    ("a' = -a\\nb' = a", 'a(0) = 1, b(0) = 0')
     """
     equations, _, initial = text.partition("; ")
-    return {"equations": equations.replace(", ", "\n"), "initial": initial}
+    return equations.replace(", ", "\n"), initial
 
 
 def gallery() -> list[Entry]:

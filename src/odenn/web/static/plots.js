@@ -82,7 +82,7 @@ const legendOnly = (name, style) => ({
   type: "scatter", mode: "lines", x: [null], y: [null], name, hoverinfo: "skip", line: { color: palette().muted, ...style },
 });
 
-const TOLERANCE = { width: 1.25, dash: "longdash" };
+const TOLERANCE = { width: 1.25, dash: "6px,3px" };
 const TRUE_ERROR = { width: 1.25, dash: "dot" };
 
 // The tolerance and the true error are those of the newest run: of every run they would hide the estimates.
