@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import Any
@@ -132,12 +133,11 @@ class Server:
     async def plotly(self, request: Request) -> Response:
         """Plotly's own file, out of its Python package."""
         path = Path(str(files("plotly") / "package_data" / "plotly.min.js"))
-        cached = "version" in request.query_params
-        return FileResponse(
-            path,
-            media_type="text/javascript",
-            headers={"cache-control": "max-age=31536000, immutable" if cached else "no-cache"},
-        )
+        tag = f'"plotly-{version("plotly")}"'
+        headers = {"etag": tag, "cache-control": "no-cache"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return FileResponse(path, media_type="text/javascript", headers=headers)
 
     async def choices(self, request: Request) -> Response:
         """What there is to choose from."""

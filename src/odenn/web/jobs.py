@@ -199,7 +199,7 @@ def solve(argument: Event, control: Control) -> Event:
         )
     except (ValueError, TypeError) as error:
         return _failed(control, error, _field_of_option(str(error)), upload)
-    solved = solution.span[0] < solution.span[1]
+    solved = _covers_something(solution)
     if solved:
         control.emit(_curves(solution))
         solution.save(folder / "solution.odenn")
@@ -302,7 +302,7 @@ def _curves(solution: Solution) -> Event:
 
 
 def _summary(solution: Solution, *, seconds: float) -> Event:
-    solved = solution.span[0] < solution.span[1]
+    solved = _covers_something(solution)
     network = solution.outcome.windows
     return {
         "event": "summary",
@@ -329,6 +329,11 @@ def downloads() -> list[str]:
 
     onnx = ["onnx"] if find_spec("onnx") is not None and find_spec("onnxscript") is not None else []
     return ["csv", "png", "svg", "odenn", "py", *onnx]
+
+
+def _covers_something(solution: Solution) -> bool:
+    left, right = solution.span
+    return bool(left < right)
 
 
 def _reached(solution: Solution) -> float | None:
@@ -422,7 +427,7 @@ def load(argument: Event, control: Control) -> Event:
         message = str(error).replace(repr(argument["path"]), argument["name"])
         control.emit({"event": "failed", "message": message, "field": "upload", "kind": "input"})
         return {}
-    solved = solution.span[0] < solution.span[1]
+    solved = _covers_something(solution)
     if "folder" not in argument:
         return {"components": solution.n}
     if solved:
@@ -520,7 +525,11 @@ def main() -> None:
     commands, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints does not get among the answers
     _limit(memory_mb=int(sys.argv[1]), niceness=int(sys.argv[2]))
-    Worker(commands, answers).run()
+    try:
+        Worker(commands, answers).run()
+    except BaseException:  # of the line itself: the server starts another worker
+        traceback.print_exc()
+    os._exit(1)  # an orderly end would wait for the thread that reads
 
 
 class Worker:
@@ -544,10 +553,10 @@ class Worker:
     def _done(self, job: Event, control: Control) -> Event:
         try:
             return JOBS[job["kind"]](job["argument"], control) or {}
-        except MemoryError:
-            message = "the run needs more memory than a run may have, and was ended"
-            return {"failure": {"event": "failed", "message": message, "kind": "limit"}}
-        except Exception as error:  # of ours: said to the user, written down for us, and the next job is done
+        except Exception as error:  # said to the user, ours written down for us, and the next job is done
+            if _is_out_of_memory(error):
+                message = f"the run was ended: it needs more memory than {sys.argv[1]} MB, the limit of one run"
+                return {"failure": {"event": "failed", "message": message, "kind": "limit"}}
             traceback.print_exc()
             message = f"an error of odenn's own, please report it: {type(error).__name__}: {error}"[:500]
             return {"failure": {"event": "failed", "message": message, "kind": "internal"}}
@@ -566,6 +575,11 @@ class Worker:
     def _write(self, event: Event) -> None:
         self._answers.write(json.dumps(event, allow_nan=False, separators=(",", ":")).encode() + b"\n")
         self._answers.flush()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """NumPy raises MemoryError, torch a RuntimeError that only its words tell from others."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
 
 
 def _limit(*, memory_mb: int, niceness: int) -> None:

@@ -82,8 +82,10 @@ class _Worker:
             for child in self.ps.children(recursive=True):
                 with suppress(psutil.Error):
                     child.kill()
-        with suppress(ProcessLookupError):
-            self.process.kill()
+        with suppress(
+            psutil.Error
+        ):  # not `process.kill()`, which looks whether it has ended and so takes its exit code
+            self.ps.kill()
 
 
 @dataclass(eq=False)

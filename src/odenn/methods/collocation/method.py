@@ -34,8 +34,9 @@ ATTEMPTS = 6
 FINEST = 4e-15  # relative local tolerance; below it there is only rounding
 GIVE_UP = 1e5  # estimate / tolerance at which an attempt is stopped and a tighter one begun
 NEAR_OVERFLOW = 1e300  # a state or slope this large: the next window meets numbers past 1.8e308
-CHUNK = 64  # windows per visit of the engine in plain Python; the driver looks at clock and progress in between
+CHUNK = 8  # windows of the first visit of the engine in plain Python; the driver looks at clock and progress in between
 COMPILED_CHUNK = 256
+VISIT = 0.1  # seconds from which on visits do not get longer: for a clock and a progress that are looked at in time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,9 +213,11 @@ def _march(
     state = engine.begin(t0, problem.initial, first, n, bool(method.stiff))
     r = max(explicit.weights.shape[1], implicit.weights.shape[1] if can_be_stiff else 0)
     M = max(explicit.fine_nodes.size, implicit.fine_nodes.size)
-    store, filled, reason = _empty_store(min(machine.chunk, method.max_windows), n, r, M), 0, engine.FULL
+    visit = min(machine.chunk, method.max_windows)
+    store, filled, reason = _empty_store(visit, n, r, M), 0, engine.FULL
     interrupted = False
     while reason == engine.FULL:
+        began = time.perf_counter()
         reason, filled, state = machine.march(
             machine.rhs, machine.jacobian, machine.parameters, float(end), explicit, implicit, problem.layout, control,
             state, store, filled, counts,
@@ -231,7 +234,9 @@ def _march(
             if filled >= method.max_windows or late:
                 reason = BUDGET
             else:
-                room = _empty_store(min(max(filled, machine.chunk), method.max_windows - filled), n, r, M)
+                short = time.perf_counter() - began < VISIT
+                visit = min(2 * visit if short else max(visit // 2, 1), method.max_windows - filled)
+                room = _empty_store(visit, n, r, M)
                 store = Store(*(np.concatenate(pair) for pair in zip(store, room, strict=True)))
     return _Leg(end, reason, store, filled, state, interrupted)
 
