@@ -1,7 +1,8 @@
 """What a training run shows, and what is wrong with it, in words with a remedy.
 
-A run that met its tolerance has no findings: they are reasons for a miss. The thresholds are where runs of known kind
-part company (5x32 tanh, one window, rtol 1e-6; tests/training/test_monitor.py repeats the runs on either side).
+Findings are reasons for a miss; of a run that met its tolerance only what made it long is said. The thresholds are
+where runs of known kind part company (5x32 tanh, one window, rtol 1e-6; tests/training/test_monitor.py repeats the runs
+on either side).
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ STEEP = 6.0
 # rounding does, whose unit of 6e-8 the derivatives magnify.
 KINKED, SINGLE = 1e-2, 1e-5
 BETWEEN = 10.0  # times the misfit at its own samples that a network shows at the others, where they are too few
+# Windows over those that Collocation takes for the same tolerance, and how many there are at the least. Networks of the
+# default size took 0.4 to 2.8 times as many (eight problems of the zoo, rtol 1e-3 to 1e-10); 8x2 at 1e-8 17 times and
+# more, one layer of 8 at 1e-6 4 times and more.
+SHORT, MANY = 5.0, 20
+ROUNDED = 1e-11  # local tolerance below which rounding shortens the windows, whatever the size of the network
 RESTS, AWAY = 0.1, 0.5  # a tenth of the solution's largest slopes; half its size away from it
 
 
@@ -42,6 +48,7 @@ class Trouble(Enum):
     ITERATIONS = "the loss was still falling when training ended"
     SCALES = "the solution grows far beyond the scale that the network was given"
     TIME = "the solution changes on a time much shorter than the window"
+    NARROW = "the network is small for the tolerance, which takes many short windows"
     KINK = "the activation has a kink, which limits the accuracy"
     DATA = "the data are as far from the solution as the network is from the data, or further"
     SAMPLES = "the network meets the samples that it was trained on, but not those between them"
@@ -63,6 +70,7 @@ _REMEDIES = {
     Trouble.ITERATIONS: "use LevenbergMarquardt(), or more iterations (and `max_seconds`, where that ended them)",
     Trouble.SCALES: 'use windows="auto", which finds the scale anew for every window, or more `windows`',
     Trouble.TIME: 'use windows="auto", which finds their length, or more `windows`',
+    Trouble.NARROW: "use wider layers, such as MLP([32] * 5), the default, at least 16 `points`, or a looser rtol",
     Trouble.KINK: 'use activation "tanh" or "sin", which have all derivatives',
     Trouble.DATA: "use a smaller step or a better method for the data (RK4, Reference()); of measured data ask whether "
     "they are of this equation and begin at its initial values: more training cannot help",
@@ -96,6 +104,7 @@ class Course:
     asked: Array  # (n, k) what the equation asks of them there
     solution: Array  # (n, k)
     solution_slopes: Array  # (n, k) its highest derivatives
+    added: Array  # (n,) largest part of the solution that is left to the network, beside the initial values
 
     @property
     def range(self) -> Array:
@@ -117,6 +126,9 @@ class Evidence:
     courses: Sequence[Course] = ()
     data_error: float | None = None  # relative
     fit_error: float | None = None  # relative, to the data
+    windows: int = 0  # where the method chose their length to meet the tolerance,
+    needed: int | None = None  # and Collocation takes so many
+    length: float = 0.0  # of a window, the median
 
 
 def diagnose(history: Sequence[Record], evidence: Evidence | None = None) -> tuple[Diagnosis, ...]:
@@ -136,6 +148,7 @@ def diagnose(history: Sequence[Record], evidence: Evidence | None = None) -> tup
         _plateau(losses, known),
         _scales(known),
         _time(known),
+        narrow(known),
         _kink(losses, known),
         _data(known),
         _samples(losses, known),
@@ -146,6 +159,12 @@ def diagnose(history: Sequence[Record], evidence: Evidence | None = None) -> tup
     if any(finding.trouble is Trouble.DATA for finding in found):  # which explains these
         found = tuple(finding for finding in found if finding.trouble not in _FOLLOW_FROM_DATA)
     return found or _unfinished(losses, known)
+
+
+def costs(evidence: Evidence) -> tuple[Diagnosis, ...]:
+    """What made a run longer than it had to be, though it met its tolerance."""
+    found = narrow(evidence)
+    return () if found is None else (found,)
 
 
 def limited_by_data(data_error: float, fit_error: float) -> bool:
@@ -211,10 +230,21 @@ def _stall(known: Evidence) -> Trouble:
 
 
 def _scales(known: Evidence) -> Diagnosis | None:
-    beyond = [float((course.range / course.scale).max()) for course in known.courses]
+    beyond = [float((course.added / course.scale).max()) for course in known.courses]
     if max(beyond, default=0.0) < BEYOND:
         return None
     return Diagnosis(trouble=Trouble.SCALES, evidence=f"{max(beyond):.2g} times")
+
+
+def narrow(known: Evidence) -> Diagnosis | None:
+    """Whether the windows are short for want of a larger network: where the solution itself allows far longer ones."""
+    if known.needed is None or known.windows < max(MANY, SHORT * known.needed):
+        return None
+    return Diagnosis(
+        trouble=Trouble.NARROW,
+        evidence=f"{known.windows} windows, of length {known.length:.2g} in the median, where Collocation() takes "
+        f"{known.needed} for the same tolerance",
+    )
 
 
 def _time(known: Evidence) -> Diagnosis | None:

@@ -283,3 +283,19 @@ def test_the_bar_shows_the_loss() -> None:
     assert bar.words == "t = 5, 4 windows, iteration 37, loss 3.1e-09"
     bar(odenn.Report(fraction=0.25, windows=1, record=record))
     assert bar.words == "t = 2.5, pass 2, 1 window, iteration 37, loss 3.1e-09"
+
+
+def test_a_network_too_small_is_said_early_and_in_the_end(odenn_cli, capsys: pytest.CaptureFixture[str]) -> None:
+    from odenn.cli._console import Output
+    from odenn.cli._progress import SpanBar
+    from odenn.monitor import Diagnosis, Trouble
+
+    bar = SpanBar(odenn.parse("y' = -y; y(0) = 1", span=(0, 10)), Output(stderr=True))
+    for _ in range(3):
+        bar(odenn.Report(fraction=0.1, windows=20, hint=Diagnosis(trouble=Trouble.NARROW, evidence="20 windows")))
+    assert capsys.readouterr().err.count("odenn: hint: the network is small for the tolerance") == 1
+    call = ("solve", "y'' = -y; y(0) = 0, y'(0) = 1", "--span", "0", "1", "--method", "residual")
+    shown = odenn_cli(*call, "--network", "4x2", "--rtol", "1e-6").stdout
+    assert "Solved" in shown
+    assert "Note: the network is small for the tolerance" in shown
+    assert "Remedy: use wider layers" in shown

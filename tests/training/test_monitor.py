@@ -176,6 +176,40 @@ def test_good_runs_have_no_findings(name, method):
     assert outcome.training.diagnoses == ()
 
 
+@pytest.mark.parametrize(("network", "rtol", "end"), [(MLP([8, 8]), 1e-8, 6.0), (MLP([4, 4]), 1e-6, 1.0)])
+def test_a_network_too_small_takes_many_windows(network, rtol, end):
+    """It is said early in the run, and in the end, though the tolerance was met."""
+    reports = []
+    sine = odenn.parse(SINE, span=(0, end))
+    solution = odenn.solve(sine, method=Residual(network=network), rtol=rtol, progress=reports.append)
+    assert solution.success
+    assert [found.trouble for found in solution.training.diagnoses] == [Trouble.NARROW]
+    assert f"{solution.stats.windows} windows" in solution.training.diagnoses[0].evidence
+    hints = [report.hint for report in reports]
+    first = next(k for k, hint in enumerate(hints) if hint is not None)
+    assert reports[first].windows <= 80
+    assert hints[first].trouble is Trouble.NARROW
+    assert hints[-1] is hints[first]
+    assert odenn.solve(sine, method=Residual(), rtol=rtol).stats.windows < 5
+
+
+def test_a_network_too_small_for_a_budget():
+    """The solution does not outgrow the scale of its windows, which are short: that scale is of what is added."""
+    method = Residual(network=MLP([4]), max_windows=40)
+    assert found(odenn.parse(SINE, span=(0, 10)), method, rtol=1e-8) == [Trouble.NARROW]
+
+
+def test_short_windows_that_the_solution_needs():
+    """A right-hand side that jumps every pi/3 needs a hundred windows, whatever the network."""
+    problem = odenn.IVP(lambda t, y: [torch.sign(torch.sin(3 * torch.as_tensor(t))) - y[0]], y0=[0.5], span=(0, 3))
+    reports = []
+    solution = odenn.solve(problem, method=Residual(), rtol=1e-4, progress=reports.append)
+    assert solution.success
+    assert solution.stats.windows > 20
+    assert solution.training.diagnoses == ()
+    assert all(report.hint is None for report in reports)
+
+
 def test_findings_read_as_sentences():
     outcome = DataFit(data=Euler(0.1)).run(pair(), rtol=1e-6, atol=None)
     assert str(outcome.training.diagnoses[0]) == (

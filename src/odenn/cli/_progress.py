@@ -38,6 +38,7 @@ class SpanBar:
         self._variable = problem.independent
         self._pass = 1
         self._latest = Report(fraction=0.0, windows=0)
+        self._console = console
         self._progress = Progress(
             BarColumn(bar_width=min(WIDEST, max(console.width - WORDS, 6))),
             TextColumn("{task.percentage:>3.0f}%"),
@@ -66,6 +67,10 @@ class SpanBar:
         """Take note of what is reached."""
         if report.fraction < self._latest.fraction:
             self._pass += 1
+        if report.hint is not None and self._latest.hint is None:
+            from odenn.cli._report import in_options
+
+            say(in_options(str(report.hint)), kind="hint: ", err=self._console)
         self._latest = report
         self._progress.update(self._task, completed=report.fraction, description=self.words)
 

@@ -33,6 +33,8 @@ _OPTIONS = (  # what Python calls it, and the command line
     ("stages=2", "--stages 2"),
     ("(RK4, Reference())", "(--data rk4:STEP or reference)"),
     ("Reference()", "--data reference"),
+    ("MLP([32] * 5)", "--network 32x5:tanh"),
+    ("at least 16 `points`", "--training-points 16 or more"),
     ('activation "tanh" or "sin"', "tanh or sin in --network"),
     ("raise max_windows or max_seconds of the method", "raise --seconds"),
 )
@@ -72,9 +74,13 @@ def print_verdict(out: Output, solution: Solution) -> None:
     mark = ("Solved", "bold green") if solution.success else ("Not solved to the tolerance", "bold red")
     out.paragraph(Text.assemble(mark, f": {in_options(solution.message)}."))
     out.paragraph(_work(solution))
-    if solution.training is not None and not solution.success:
+    if solution.training is not None:
         for found in solution.training.diagnoses:
-            out.paragraph(Text.assemble(("Why: ", "bold"), f"{found.trouble.value} ({found.evidence})"))
+            out.paragraph(
+                Text.assemble(
+                    ("Note: " if solution.success else "Why: ", "bold"), f"{found.trouble.value} ({found.evidence})"
+                )
+            )
             out.paragraph(Text.assemble(("Remedy: ", "bold"), in_options(found.trouble.remedy)))
 
 
@@ -246,8 +252,8 @@ def _contents(solution: Solution) -> Iterator[tuple[str, str]]:
     training = solution.training
     how = f", of which {stats.stiff_windows} stiff" if training is None else f", {stats.iterations} iterations"
     yield "windows", f"{stats.windows}{how}; solved in {stats.seconds:.3g} s"
-    for found in () if training is None or solution.success else training.diagnoses:
-        yield "why", f"{found.trouble.value} ({found.evidence})"
+    for found in () if training is None else training.diagnoses:
+        yield "note" if solution.success else "why", f"{found.trouble.value} ({found.evidence})"
         yield "remedy", in_options(found.trouble.remedy)
 
 

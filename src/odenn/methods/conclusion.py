@@ -10,8 +10,8 @@ import numpy as np
 
 from odenn.certificate import Certificate
 from odenn.methods.outcome import Outcome, Stats, Training, Work
-from odenn.methods.trained import TrainedNetworks
-from odenn.monitor import Course, Diagnosis, Evidence, diagnose, limited_by_data
+from odenn.methods.trained import Piece, TrainedNetworks
+from odenn.monitor import Course, Diagnosis, Evidence, costs, diagnose, limited_by_data
 from odenn.networks.tables import Array
 from odenn.optimise.objective import Record
 from odenn.problem import IVP
@@ -40,7 +40,10 @@ class Run:
 
 
 def conclude(problem: IVP, run: Run, certificate: Certificate, *, atol: Array, evidence: Evidence) -> Outcome:
-    """Outcome of a run; `evidence` is what the method itself knows for the diagnosis, which is made of a miss only."""
+    """Outcome of a run; `evidence` is what the method itself knows for the diagnosis.
+
+    That is made of a miss; of a success only what made it long is said.
+    """
     status, message = _verdict(problem, run, certificate)
     return Outcome(
         windows=run.trained,
@@ -61,7 +64,9 @@ def conclude(problem: IVP, run: Run, certificate: Certificate, *, atol: Array, e
         ),
         training=Training(
             history=tuple(run.history),
-            diagnoses=() if status is Status.SUCCESS else _diagnoses(problem, run, certificate, evidence),
+            diagnoses=_diagnoses(problem, run, certificate, evidence)
+            if status is not Status.SUCCESS
+            else costs(evidence),
             data_error=run.data_error,
             fit_error=run.fit_error,
         ),
@@ -101,10 +106,17 @@ def _courses(problem: IVP, run: Run, certificate: Certificate) -> list[Course]:
                 slopes=_highest(levels, problem.orders),
                 asked=asked,
                 solution=solution,
+                added=_beside_the_start(piece, t, solution),
                 solution_slopes=_highest(_differences(solution, t, top), problem.orders),
             )
         )
     return courses
+
+
+def _beside_the_start(piece: Piece, t: Array, y: Array) -> Array:
+    """(n,) the largest part of y (n, k) that the trial solution leaves to its network."""
+    base = Piece(piece.trial, ()).levels(t, 0)[0]
+    return np.abs(y - base).max(axis=1)
 
 
 def _highest(levels: Sequence[Array], orders: Sequence[int]) -> Array:

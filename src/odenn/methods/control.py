@@ -23,6 +23,7 @@ from odenn.device.choice import check_device
 from odenn.methods.checkpoint import Entry, Journal, Pending
 from odenn.methods.outcome import Progress, Report, SpanFunction, Work
 from odenn.methods.trained import Piece, TrainedNetworks
+from odenn.monitor import Diagnosis
 from odenn.networks.mlp import MLP, Trainable
 from odenn.networks.tables import Array
 from odenn.optimise.objective import Fit, Objective, Record, Snapshot, check_optimiser
@@ -93,6 +94,7 @@ class RunControl:
         self.work = Work()  # of the right-hand side, in data, training and certificate
         self.pieces: tuple[Piece, ...] = ()  # windows accepted in this attempt
         self.fraction = 0.0
+        self.hint: Diagnosis | None = None
         self._clock = clock - (journal.seconds if journal is not None else 0.0)
         self._max_seconds = max_seconds
         self._interrupted = self._noticed = False
@@ -248,7 +250,9 @@ class RunControl:
             return
         build = partial(_so_far, self.pieces, training, self.home)
         try:
-            answer = self.progress(Report(fraction=self.fraction, windows=len(self.pieces), record=record, build=build))
+            answer = self.progress(
+                Report(fraction=self.fraction, windows=len(self.pieces), record=record, hint=self.hint, build=build)
+            )
         except KeyboardInterrupt:
             answer = True
         self._interrupted = self._interrupted or answer is True

@@ -27,6 +27,8 @@ class Report:
     """Accepted so far."""
     record: Record | None = None
     """The latest iteration, where a network is being trained."""
+    hint: Diagnosis | None = None
+    """What can be told early: a network so small that it takes many times the windows that it should."""
     build: Callable[[], SpanFunction | None] | None = field(default=None, repr=False, compare=False)
     """Makes `solution`."""
 

@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from odenn.methods.collocation import Collocation
 from odenn.methods.control import RunControl
 from odenn.methods.residual.objective import ResidualObjective, chebyshev, defect_of
 from odenn.methods.torch_rhs import TorchRhs
 from odenn.methods.trained import Piece, Stage
+from odenn.monitor import MANY, ROUNDED, SHORT, Evidence, narrow
 from odenn.networks.legendre import features, integrated_features
 from odenn.networks.mlp import MLPWeights, Trainable, flexible_start
 from odenn.networks.tables import Array
@@ -42,6 +44,7 @@ LEAST_SCALE = 1e-3  # of a component's size: so much the network may add to it e
 OVERFITTED = 1e6  # tolerances at fresh points; above it more points are no cure
 ROUNDS = 3  # of training with more points, where fresh points show a residual that the others do not
 HALVINGS = 2  # of a window, by optimisers that shorter windows may not help
+HINTS = (MANY, 4 * MANY, 16 * MANY)  # windows at which it is looked whether the network is too small
 FINISHED, STUCK = "finished", "stuck"
 
 
@@ -149,11 +152,35 @@ def march(plan: Plan, control: RunControl) -> Leg:
         if fitted.excess <= 1.0 or not settled:
             h *= LONGER if fitted.iterations <= EASY and not missed else _pace(fitted.iterations)
         missed.clear()
+        if control.progress is not None and plan.edges is None and len(control.pieces) + 1 in HINTS:
+            seen = compared(plan, Evidence(), [*control.pieces, fitted.piece])
+            control.hint = control.hint or narrow(seen)
         control.accepted(fitted.piece, 1 - abs(plan.end - t) / span)
         if stop is not None:
             reason = stop.name
             break
     return Leg(reason, tuple(piece.moved(plan.home, torch.device("cpu")) for piece in pieces), t, z, h)
+
+
+def compared(plan: Plan, evidence: Evidence, pieces: Sequence[Piece]) -> Evidence:
+    """`evidence`, and the number of windows beside what Collocation takes on that part of the span.
+
+    It is left alone where windows are short for another reason: first-order steps, kinks, rounding.
+    """
+    if not plan.exact or max(plan.rhs.coarse, ROUNDED) > plan.rtol or len(pieces) < MANY:
+        return evidence
+    most = math.ceil(len(pieces) / SHORT)  # more of them, and the network is large enough
+    atol = plan.rtol * plan.size_floor.cpu().numpy()
+    outcome = Collocation(max_windows=most).run(plan.problem, rtol=plan.rtol, atol=atol)
+    ends = [(piece.trial.start, piece.trial.start + piece.trial.length) for piece in pieces]
+    left, right = min(map(min, ends)), max(map(max, ends))
+    slack = 1e-9 * (right - left)
+    if outcome.reached[0] > left + slack or outcome.reached[1] < right - slack:
+        return evidence
+    windows = outcome.windows
+    here = (windows.left < right - slack) & (windows.left + np.abs(windows.length) > left + slack)
+    length = float(np.median([abs(piece.trial.length) for piece in pieces]))
+    return replace(evidence, windows=len(pieces), needed=int(here.sum()), length=length)
 
 
 def fit_window(

@@ -17,7 +17,7 @@ from odenn.methods.checkpoint import Checkpoint, Journal, describe
 from odenn.methods.conclusion import MET, Run, conclude
 from odenn.methods.control import Curve, RunControl, check_training
 from odenn.methods.outcome import Outcome, Progress
-from odenn.methods.residual.march import AIM, FINISHED, STUCK, Leg, Plan, march, starts
+from odenn.methods.residual.march import AIM, FINISHED, STUCK, Leg, Plan, compared, march, starts
 from odenn.methods.torch_rhs import TorchRhs, torch_rhs
 from odenn.methods.trained import TrainedNetworks
 from odenn.monitor import Evidence
@@ -174,6 +174,8 @@ class Residual:
                 clock=clock,
             )
             evidence = _evidence(self, problem, rhs, found.local)
+            if self.windows == "auto":
+                evidence = compared(replace(plan, rtol=found.local), evidence, found.trained.pieces)
             outcome = conclude(problem, run, found.judged(problem, rtol, atol, control), atol=atol, evidence=evidence)
             control.finish(outcome.status)
         return outcome
