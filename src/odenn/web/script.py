@@ -54,8 +54,9 @@ def loading_script(name: str) -> str:
 def _ending() -> list[str]:
     return [
         "print(solution.message)",
-        "for t in solution.grid(11):",
-        "    print(float(t), *solution(t).tolist())",
+        "t = solution.grid(11)",
+        "for row in zip(t, *solution(t)):",
+        "    print(*map(float, row))",
         "",
     ]
 

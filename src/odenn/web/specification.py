@@ -158,7 +158,10 @@ class Specification:
 
     def as_json(self) -> dict[str, Any]:
         """What `of` reads."""
-        return {**asdict(self), "span": list(self.span), "params": dict(self.params)}
+        network: dict[str, Any] = asdict(self.network)
+        if isinstance(self.network, Deep):
+            network["hidden"] = list(self.network.hidden)
+        return {**asdict(self), "span": list(self.span), "params": dict(self.params), "network": network}
 
     @property
     def trains(self) -> bool:
