@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsFloat, TypeGuard
 
 import numpy as np
@@ -183,11 +184,23 @@ class IVP:
             values = float(np.abs(slopes).max()) * abs(self.span[1] - self.span[0])
         return values or 1.0
 
-    def default_atol(self, rtol: float) -> Array:
-        """(n,) absolute tolerance where none is asked for: only components that start at zero feel it.
+    @cached_property
+    def initial_speed(self) -> float:
+        """Row sum norm of the first-order system's Jacobian at the start; 0 if it is not finite."""
+        with np.errstate(all="ignore"):
+            speed = float(np.abs(self.jacobian(self.t0 or 0.0, self.initial)).sum(axis=1).max())
+        return speed if math.isfinite(speed) else 0.0
 
-        It goes by the value that each component starts with; if that is zero, or no more than rounding beside the
-        others, by what its slope adds over the span, if that is less than the size of the others.
+    def default_atol(self, rtol: float) -> Array:
+        """(n,) absolute tolerance where none is asked for: only components that start at zero feel it."""
+        return 1e-6 * rtol * self.initial_sizes
+
+    @cached_property
+    def initial_sizes(self) -> Array:
+        """(n,) the size by which the first values of each component are to be judged.
+
+        It is the value that it starts with; if that is zero, or no more than rounding beside the others, what its
+        slope adds over the span, if that is less than the size of the others.
         """
         assert self.span is not None
         values, size = np.abs(self.initial[: self.n]), self.size
@@ -196,7 +209,7 @@ class IVP:
             slopes = np.abs(self.first_order(self.t0 or 0.0, self.initial)[: self.n])
             added = np.maximum(values, np.minimum(slopes * abs(self.span[1] - self.span[0]), size))
             values = np.where(small, np.where(added > 0, added, size), values)
-        return 1e-6 * rtol * values
+        return values
 
     @property
     def independent(self) -> str:

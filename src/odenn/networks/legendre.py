@@ -99,6 +99,7 @@ def tables(m: int, M: int, keep: int) -> Tables:
         nodes=nodes,
         integral=np.ascontiguousarray(integral),
         weights=w,
+        tail=np.ascontiguousarray(w[:, m // 2 :]),
         guess=np.stack([_extrapolation(nodes, w, r, min(keep, m)) for r in RATIOS]),
         shorter=np.stack([np.ascontiguousarray(w @ features(part * nodes, m).T) for part in SHORTER]),
         fine_nodes=fine,

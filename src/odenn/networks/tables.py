@@ -60,6 +60,7 @@ class Tables(NamedTuple):
     nodes: Array  # (m,) collocation points in (0, 1], the last one is 1
     integral: Array  # (m, m) slopes at the nodes -> integral from 0 to each node
     weights: Array  # (m, r) slopes at the nodes -> output weights c
+    tail: Array  # (m, m // 2 rounded up) its upper half: slopes that are smooth have little there
     guess: Array  # (len(RATIOS), m, m) slopes on the previous window -> slopes on the next, extrapolated
     shorter: Array  # (len(SHORTER), m, m) slopes on a window -> slopes at the nodes of its first part
     fine_nodes: Array  # (M,)

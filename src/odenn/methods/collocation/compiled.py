@@ -41,8 +41,8 @@ LIBRARIES = ("numpy", "scipy", "numba", "torch")
 
 # In the order in which they call each other.
 KERNELS = (
-    "product", "distance", "excess", "row_peaks", "no_stages", "stage_work", "banded_stages", "stage_inverses",
-    "solve_banded", "solve_stages",
+    "add_product", "product", "integrate", "put_product", "distance", "excess", "row_peaks", "no_stages", "stage_work",
+    "banded_stages", "stage_inverses", "solve_banded", "solve_stages",
 )  # fmt: skip
 ENGINE = (
     "assemble", "state_slopes", "sweep", "newton", "spread", "driven_scale", "start_slopes", "nearest_ratio",
@@ -70,6 +70,30 @@ def _function_at(signature: Any) -> Any:
 
 
 rhs_at, jacobian_at = _function_at(RHS), _function_at(JACOBIAN)
+
+
+def _without_count(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    if isinstance(kind, nt.Array):
+        array = context.make_array(kind)(context, builder, value)
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        return array._getvalue()
+    if isinstance(kind, nt.BaseTuple):
+        items = zip(tuple[Any, ...](kind), cgutils.unpack_tuple(builder, value), strict=True)  # pyright: ignore[reportArgumentType]
+        return context.make_tuple(builder, kind, [_without_count(context, builder, *item) for item in items])
+    return value
+
+
+@intrinsic
+def _borrowed(typing_context: Any, x: Any) -> Any:
+    def code(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return _without_count(context, builder, x, arguments[0])
+
+    return x(x), code
+
+
+# An array or tuple of arrays without the reference count that Numba keeps for it. Counting is atomic; a count for every
+# look at a table took a quarter of the time of a march. Who calls compiled code holds the arrays meanwhile.
+borrowed: Any = _borrowed
 engine_march: Callable[..., Any] = engine.march
 
 
@@ -82,8 +106,9 @@ def enter(
     Arrays that come back are made by calling Python, where Ctrl-C would raise in the midst of what cannot be unwound.
     """
     reason, filled, s = engine_march(
-        rhs_at(rhs), jacobian_at(jacobian), p, end, explicit, implicit, layout, control, state, store, filled, counts
-    )
+        rhs_at(rhs), jacobian_at(jacobian), borrowed(p), end, borrowed(explicit), borrowed(implicit), borrowed(layout),
+        borrowed(control), borrowed(state), borrowed(store), filled, borrowed(counts),
+    )  # fmt: skip
     state.z[:] = s.z
     state.second[:] = s.second
     state.peak[:] = s.peak
@@ -108,7 +133,7 @@ def march() -> Callable[..., tuple[int, int, State]]:
             source = _copy(getattr(module, name), namespace, module.__name__)
             fast = {"contract", "reassoc"} if module is loops else False  # sums may be vectorised; NaN stays NaN
             namespace[name] = numba.njit(cache=True, error_model="numpy", fastmath=fast)(source)
-    namespace.update(rhs_at=rhs_at, jacobian_at=jacobian_at, engine_march=namespace["march"])
+    namespace.update(rhs_at=rhs_at, jacobian_at=jacobian_at, borrowed=borrowed, engine_march=namespace["march"])
     compiled = numba.njit(cache=True, error_model="numpy")(_copy(enter, namespace, __name__))
 
     def call(

@@ -27,8 +27,10 @@ from odenn.layout import Layout
 from odenn.methods.collocation.kernels import (
     distance,
     excess,
+    integrate,
     no_stages,
     product,
+    put_product,
     row_peaks,
     solve_stages,
     stage_inverses,
@@ -127,27 +129,27 @@ class Store(NamedTuple):
     error_weights: Array  # (W, n, M)
 
 
-def assemble(F: Array, za: Array, hK: Array, layout: Layout) -> Array:
-    """States (N, m) at the nodes from the slopes F; za (N, m) is their start, the same at every node, hK = h K."""
+def assemble(F: Array, za: Array, hK: Array, layout: Layout, Z: Array) -> None:
+    """Fill Z (N, m), the states at the nodes, from the slopes F.
+
+    za (N, m) is their start, the same at every node, hK = h K.
+    """
     n, N = layout.n, layout.source.size
     if n == N:
-        Z = product(F, hK)
-        Z += za
-        return Z
+        integrate(F, hK, za, Z)
+        return
     levels = layout.offsets.size - 1
-    Z = np.empty((N, F.shape[1]))
-    G = F
     if n * levels == N:  # all components of one order: level by level, each the slope of the one below
+        G = F
         for level in range(levels - 1, -1, -1):
-            G = product(G, hK)
-            G += za[level * n : (level + 1) * n]
-            Z[level * n : (level + 1) * n] = G
-        return Z
-    W = np.concatenate((F, Z))
+            rows = Z[level * n : (level + 1) * n]
+            integrate(G, hK, za[level * n : (level + 1) * n], rows)
+            G = rows
+        return
     for level in range(levels - 1, -1, -1):
         lo, hi = layout.offsets[level], layout.offsets[level + 1]
-        W[n + lo : n + hi] = za[lo:hi] + product(W[layout.source[lo:hi]], hK)
-    return np.ascontiguousarray(W[n:])
+        W = np.concatenate((F, Z))
+        integrate(W[layout.source[lo:hi]], hK, za[lo:hi], Z[lo:hi])
 
 
 def state_slopes(F: Array, Z: Array, layout: Layout) -> Array:
@@ -161,14 +163,18 @@ def sweep(
     rhs: Rhs, p: Array, t: Array, za: Array, F: Array, hK: Array, layout: Layout, scale: Array, limit: float,
     counts: NDArray[np.int64],
 ) -> tuple[Array, int, bool]:  # fmt: skip
-    """Fixed-point iteration F <- f(t, Z(F)) until F changes by less than `limit`; F, sweeps used, converged."""
+    """Fixed-point iteration F <- f(t, Z(F)) until F changes by less than `limit`; F, sweeps used, converged.
+
+    The F that is handed in is overwritten.
+    """
     first = np.inf
     used, good = SWEEPS, False
+    G, Z = np.empty_like(F), np.empty_like(za)
     for k in range(SWEEPS):
-        G = np.empty_like(F)
-        rhs(t, assemble(F, za, hK, layout), p, G)
+        assemble(F, za, hK, layout, Z)
+        rhs(t, Z, p, G)
         change = distance(G, F, scale)
-        F = G
+        F, G = G, F
         if change <= limit:
             used, good = k + 1, True
             break
@@ -195,9 +201,10 @@ def newton(
     last = np.inf
     used, good = NEWTON, False
     nothing = np.zeros_like(F)
+    G, Z = np.empty_like(F), np.empty_like(za)
     for k in range(NEWTON):
-        G = np.empty_like(F)
-        rhs(t, assemble(F, za, hK, layout), p, G)
+        assemble(F, za, hK, layout, Z)
+        rhs(t, Z, p, G)
         dF = solve_stages(inverses, solver, G - F)
         F = F + dF
         change = distance(product(dF, hK), nothing, scale)
@@ -300,7 +307,10 @@ def solve_window(
         F, effort, good = sweep(rhs, p, node_t, za, F, hK, layout, node_scale, SWEEP_ERROR, counts)
     if not good:
         return Window(False, np.inf, effort, 0.0, by_slope, F, F, za, F, za)
-    S = state_slopes(F, assemble(F, za, hK, layout) if n < N else F, layout)
+    Z, fine_Z = np.empty_like(za), np.empty_like(fine_za)
+    if n < N:
+        assemble(F, za, hK, layout, Z)
+    S = state_slopes(F, Z, layout)
     Y = h * product(S, tables.value_at_fine)
     Y += fine_za
     # The local error: what the equation, evaluated between the nodes, would rather have.
@@ -312,7 +322,8 @@ def solve_window(
         inverses = stage_inverses(J, h, layout.power, layout.fold, tables.fine_solver)
         at_fine = product(F, tables.slope_at_fine)
         fine_F = at_fine + solve_stages(inverses, tables.fine_solver, fine_F - at_fine)
-    error = excess(assemble(fine_F, fine_za, fine_hK, layout) - Y, Y, peak, control.rtol, control.atol)
+    assemble(fine_F, fine_za, fine_hK, layout, fine_Z)
+    error = excess(fine_Z - Y, Y, peak, control.rtol, control.atol)
     # No node lies at the start. A jump before the first one leaves every node on its far side and shows only there.
     hidden = np.abs((product(F, tables.slope_at_start) - edge) * by_slope).max() * tables.fine_nodes[0]
     error = max(error, hidden)
@@ -331,7 +342,7 @@ def solve_window(
     else:
         fine_F, extra, good = sweep(rhs, p, fine_t, drift, fine_F, fine_hK, layout, fine_scale, limit, counts)
         work = (effort + extra + 3.0) * unit
-    fine_Z = assemble(fine_F, drift, fine_hK, layout)
+    assemble(fine_F, drift, fine_hK, layout, fine_Z)
     # On a long window the first iterate understates the error: the equation amplifies it. What the two solutions drift
     # apart beyond what they were apart at the start is this window's own doing.
     apart = excess((fine_Z - Y) - (drift - fine_za), Y, peak, control.rtol, control.atol)
@@ -341,8 +352,7 @@ def solve_window(
 
 def is_smooth(w: Window, tables: Tables) -> bool:
     """Whether half the degree would do: the upper half of the Legendre coefficients is below the tolerance."""
-    m = w.F.shape[1]
-    tail = product(w.F, np.ascontiguousarray(tables.weights[:, m // 2 :]))
+    tail = product(w.F, tables.tail)
     return distance(tail, np.zeros_like(tail), spread(w.scale, tail.shape[1])) * math.sqrt(tail.shape[1]) < 1.0
 
 
@@ -379,10 +389,9 @@ def record(
     store.start[k] = t
     store.length[k] = h
     store.value[k] = z[:n]
-    store.weights[k, :, : tables.weights.shape[1]] = product(w.S[:n], tables.weights)
+    put_product(w.S[:n], tables.weights, store.weights, k)
     store.error[k] = (second - z)[:n]
-    apart = w.fine_S[:n] - product(w.S[:n], tables.slope_at_fine)
-    store.error_weights[k, :, : tables.fine_nodes.size] = product(apart, tables.fine_weights)
+    put_product(w.fine_S[:n] - product(w.S[:n], tables.slope_at_fine), tables.fine_weights, store.error_weights, k)
 
 
 def blur(w: Window, tables: Tables, h: float) -> Array:

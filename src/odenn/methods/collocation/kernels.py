@@ -19,6 +19,18 @@ LARGE = 40  # components from which on a factorisation pays
 product = np.dot  # of two matrices
 
 
+def integrate(A: Array, B: Array, start: Array, out: Array) -> None:
+    """out = start + A B; `out` is none of the others."""
+    np.dot(A, B, out=out)
+    out += start
+
+
+def put_product(A: Array, B: Array, out: Array, k: int) -> None:
+    """The product A B into the first columns of out[k], zeros into the others."""
+    out[k, :, : B.shape[1]] = np.dot(A, B)
+    out[k, :, B.shape[1] :] = 0.0
+
+
 def distance(A: Array, B: Array, scale: Array) -> float:
     """Root mean square over the nodes and components of scale * (A - B), all of one shape."""
     D = A - B

@@ -13,27 +13,54 @@ FEW = 8  # rows up to which loops beat the call of a library
 
 
 def product(A: Array, B: Array) -> Array:
+    if A.shape[0] > FEW:
+        return np.dot(A, B)
+    out = np.zeros((A.shape[0], B.shape[1]))
+    add_product(A, B, out)
+    return out
+
+
+def add_product(A: Array, B: Array, out: Array) -> None:
+    """out += A B."""
     n, m = A.shape
     k = B.shape[1]
-    if n > FEW:
-        return np.dot(A, B)
-    out = np.zeros((n, k))
     # Four rows of B at a time: an inner loop that is vectorised, and a quarter of the traffic to `out`.
     for i in range(n):
-        row = out[i]
         j = 0
         while j + 4 <= m:
             a0, a1, a2, a3 = A[i, j], A[i, j + 1], A[i, j + 2], A[i, j + 3]
-            b0, b1, b2, b3 = B[j], B[j + 1], B[j + 2], B[j + 3]
             for c in range(k):
-                row[c] += a0 * b0[c] + a1 * b1[c] + a2 * b2[c] + a3 * b3[c]
+                out[i, c] += a0 * B[j, c] + a1 * B[j + 1, c] + a2 * B[j + 2, c] + a3 * B[j + 3, c]
             j += 4
         while j < m:
-            a, b = A[i, j], B[j]
+            a = A[i, j]
             for c in range(k):
-                row[c] += a * b[c]
+                out[i, c] += a * B[j, c]
             j += 1
-    return out
+
+
+def integrate(A: Array, B: Array, start: Array, out: Array) -> None:
+    n, k = out.shape
+    if n > FEW:
+        np.dot(A, B, out)
+        for i in range(n):
+            for c in range(k):
+                out[i, c] += start[i, c]
+        return
+    for i in range(n):
+        for c in range(k):
+            out[i, c] = start[i, c]
+    add_product(A, B, out)
+
+
+def put_product(A: Array, B: Array, out: Array, k: int) -> None:
+    P = product(A, B)
+    columns = P.shape[1]
+    for i in range(P.shape[0]):
+        for c in range(columns):
+            out[k, i, c] = P[i, c]
+        for c in range(columns, out.shape[2]):
+            out[k, i, c] = 0.0
 
 
 def distance(A: Array, B: Array, scale: Array) -> float:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ FINEST = 4e-15  # relative local tolerance; below it there is only rounding
 GIVE_UP = 1e5  # estimate / tolerance at which an attempt is stopped and a tighter one begun
 NEAR_OVERFLOW = 1e300  # a state or slope this large: the next window meets numbers past 1.8e308
 CHUNK = 8  # windows of the first visit of the engine in plain Python; the driver looks at clock and progress in between
-COMPILED_CHUNK = 256
+COMPILED_CHUNK = 64
 VISIT = 0.1  # seconds from which on visits do not get longer: for a clock and a progress that are looked at in time
 
 
@@ -127,8 +127,7 @@ class Collocation:
 BUDGET, INTERRUPTED = 4, 5  # beside the engine's own reasons
 
 
-@dataclass(frozen=True)
-class _Machine:
+class _Machine(NamedTuple):
     march: Callable[..., tuple[int, int, State]]
     rhs: Any
     jacobian: Any
@@ -136,8 +135,7 @@ class _Machine:
     chunk: int
 
 
-@dataclass(frozen=True, eq=False)
-class _Leg:
+class _Leg(NamedTuple):
     """One march from the initial point towards one end of the span."""
 
     end: float
@@ -167,21 +165,14 @@ def _compiled(problem: IVP) -> _Machine:
     return _Machine(compiled.march(), rhs, jacobian, problem.parameters, COMPILED_CHUNK)
 
 
-def _first_length(problem: IVP, jacobian: Array, end: float) -> float:
-    """Length over which the equation, linearised, moves by its own size; the error control does the rest."""
-    speed = float(np.abs(jacobian).sum(axis=1).max())
-    remaining = abs(end - (problem.t0 or 0.0))
-    return min(0.1 * remaining, 1.0 / speed if speed > 0 and np.isfinite(speed) else remaining)
-
-
 def _empty_store(capacity: int, n: int, r: int, M: int) -> Store:
     return Store(
         np.empty(capacity),
         np.empty(capacity),
         np.empty((capacity, n)),
-        np.zeros((capacity, n, r)),
+        np.empty((capacity, n, r)),
         np.empty((capacity, n)),
-        np.zeros((capacity, n, M)),
+        np.empty((capacity, n, M)),
     )
 
 
@@ -208,8 +199,10 @@ def _march(
         overhead=3e-7 if method.compile else (1e-5 if problem.vectorized else 1e-4),
         stiff=0 if method.stiff is False or not can_be_stiff else (2 if method.stiff else 1),
     )
-    # The Jacobian's entries depend on units; of a first window that is far too short nothing would be seen.
-    first = max(_first_length(problem, problem.jacobian(t0, problem.initial), end), min(100 * control.smallest, span))
+    # The length over which the equation, linearised, moves by its own size; the error control does the rest. The
+    # Jacobian's entries depend on units; of a first window that is far too short nothing would be seen.
+    speed = problem.initial_speed
+    first = max(min(0.1 * span, 1.0 / speed if speed > 0 else span), min(100 * control.smallest, span))
     state = engine.begin(t0, problem.initial, first, n, bool(method.stiff))
     r = max(explicit.weights.shape[1], implicit.weights.shape[1] if can_be_stiff else 0)
     M = max(explicit.fine_nodes.size, implicit.fine_nodes.size)
@@ -222,11 +215,10 @@ def _march(
             machine.rhs, machine.jacobian, machine.parameters, float(end), explicit, implicit, problem.layout, control,
             state, store, filled, counts,
         )  # fmt: skip
-        so_far = (*before, _Leg(end, reason, store, filled, state))
-        report = Report(
-            fraction=abs(state.t - t0) / span, windows=filled, build=partial(_windows_so_far, method, so_far)
-        )
-        interrupted = progress is not None and progress(report) is True
+        if progress is not None:
+            so_far = (*before, _Leg(end, reason, store, filled, state))
+            build = partial(_windows_so_far, method, so_far)
+            interrupted = progress(Report(fraction=abs(state.t - t0) / span, windows=filled, build=build)) is True
         if reason == engine.FULL and interrupted:
             reason = INTERRUPTED
         if reason == engine.FULL:
@@ -299,12 +291,14 @@ def _joined(legs: Sequence[_Leg]) -> tuple[Store, Array]:
         backwards = leg.filled > 0 and store.length[0] < 0
         stores.append(Store(*(array[::-1] for array in store)) if backwards else store)
         floors.append(floor[::-1] if backwards else floor)
-    return Store(*(np.concatenate(arrays) for arrays in zip(*stores, strict=True))), np.concatenate(floors)
+    return Store(*map(np.concatenate, zip(*stores, strict=True))), np.concatenate(floors)
 
 
 def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: Status | None) -> tuple[Status, str]:
     worst = max(leg.state.worst for leg in legs)
     for leg in legs:
+        if leg.reason == engine.DONE and spent is None:
+            continue
         at = f"at {problem.independent} = {leg.state.t:.10g}"
         if leg.reason in (BUDGET, engine.TOO_SMALL) and _is_too_stiff(method, problem, leg.state):
             return Status.STIFF, f"{Status.STIFF.value}: stopped {at} after {leg.filled} windows"
