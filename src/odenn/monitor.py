@@ -104,7 +104,7 @@ class Course:
     asked: Array  # (n, k) what the equation asks of them there
     solution: Array  # (n, k)
     solution_slopes: Array  # (n, k) its highest derivatives
-    added: Array  # (n,) largest part of the solution that is left to the network, beside the initial values
+    added: Array  # (n,) how far the solution changes beside what its initial values say, which is left to the network
 
     @property
     def range(self) -> Array:
@@ -217,7 +217,8 @@ def _unfinished(losses: Array, known: Evidence) -> tuple[Diagnosis, ...]:
     if losses.size == 0 or known.goal is None or not _above(least, known):
         return ()
     by_itself = known.iterations is not None and losses.size < known.iterations
-    evidence = f"{least:.2g} after {losses.size} iterations, the goal is {known.goal**2:.2g}"
+    iterations = f"{losses.size} iteration{'' if losses.size == 1 else 's'}"
+    evidence = f"{least:.2g} after {iterations}, the goal is {known.goal**2:.2g}"
     return (Diagnosis(trouble=_stall(known) if by_itself else Trouble.ITERATIONS, evidence=evidence),)
 
 
@@ -230,7 +231,7 @@ def _stall(known: Evidence) -> Trouble:
 
 
 def _scales(known: Evidence) -> Diagnosis | None:
-    beyond = [float((course.added / course.scale).max()) for course in known.courses]
+    beyond = [float((np.minimum(course.added, course.range) / course.scale).max()) for course in known.courses]
     if max(beyond, default=0.0) < BEYOND:
         return None
     return Diagnosis(trouble=Trouble.SCALES, evidence=f"{max(beyond):.2g} times")

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -322,6 +323,32 @@ def test_budget_covers_training_and_certificate(windows):
     assert solution.span[1] > 0
     if windows == 1:
         assert solution.span == (0.0, 2.0)
+
+
+@pytest.mark.parametrize("windows", ["auto", 2])
+@pytest.mark.parametrize("method", [Residual(), DataFit(data=RK4(0.05))], ids=["residual", "data-fit"])
+def test_a_budget_of_nothing_still_trains_once_and_says_so(method, windows):
+    solution = odenn.solve(pair(), method=replace(method, windows=windows, max_seconds=1e-3))
+    assert solution.status is Status.BUDGET
+    assert solution.stats.windows == 1
+    assert solution.stats.iterations == 1
+    assert solution.span[1] > 0
+    assert np.isinf(solution.error(solution.span[1])).all()
+    used, first = re.search(
+        r"after 1 window; (\S+) s were used of the 0.001 s that max_seconds allows, (\S+) s by the first window",
+        solution.message,
+    ).groups()
+    assert 0 < float(first) < float(used) < 1.01 * solution.stats.seconds
+    assert "the error is unknown from x = 0 on" in solution.message
+
+
+def test_a_run_that_solves_nothing_says_so():
+    problem = odenn.IVP(lambda t, y: [y[0] * (-torch.as_tensor(t)) ** 0.5], y0=[1.0], span=(0, 1))
+    solution = odenn.solve(problem, method=Residual(network=SMALL))
+    assert solution.stats.windows == 0
+    assert "after 0 windows (nothing was solved)" in solution.message
+    with pytest.raises(ValueError, match="nothing was solved"):
+        solution(0.0)
 
 
 def test_budget_may_end_a_training_that_is_good_enough():

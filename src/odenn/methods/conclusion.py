@@ -114,9 +114,11 @@ def _courses(problem: IVP, run: Run, certificate: Certificate) -> list[Course]:
 
 
 def _beside_the_start(piece: Piece, t: Array, y: Array) -> Array:
-    """(n,) the largest part of y (n, k) that the trial solution leaves to its network."""
-    base = Piece(piece.trial, ()).levels(t, 0)[0]
-    return np.abs(y - base).max(axis=1)
+    """(n,) how far y (n, k) changes beside what the initial values of the trial solution say.
+
+    The network may begin beside the solution: what they are apart at the start is no change.
+    """
+    return np.ptp(y - Piece(piece.trial, ()).levels(t, 0)[0], axis=1)
 
 
 def _highest(levels: Sequence[Array], orders: Sequence[int]) -> Array:
@@ -138,7 +140,9 @@ def _verdict(problem: IVP, run: Run, certificate: Certificate) -> tuple[Status, 
         reached = f"the error is unknown from {here}, where its estimate was stopped"
         if not certificate.stopped:
             reached = f"the error cannot be bounded from {here}"
-    if run.fit_error is not None:
+    if not run.trained.pieces:
+        reached = "nothing was solved"
+    elif run.fit_error is not None:
         reached += f"; largest misfit to the data {run.fit_error:.2g}, relative to the largest value"
         if run.data_error is not None:
             limit = (

@@ -95,11 +95,13 @@ class RunControl:
         self.pieces: tuple[Piece, ...] = ()  # windows accepted in this attempt
         self.fraction = 0.0
         self.hint: Diagnosis | None = None
+        self.first_window: float | None = None  # seconds that it took, once it is accepted
         self._clock = clock - (journal.seconds if journal is not None else 0.0)
         self._max_seconds = max_seconds
         self._interrupted = self._noticed = False
         self._before: Any = None
         self._fits = 0
+        self._began: float | None = None  # to train
         self._waits = journal is not None and journal.pending is not None  # a network in training, to be taken up
         self._written = time.perf_counter()
 
@@ -138,12 +140,23 @@ class RunControl:
         if self._interrupted:
             self._noticed = True
             return Status.INTERRUPTED
-        if self._max_seconds is not None and self.seconds > (1 - RESERVE) * self._max_seconds:
-            return Status.BUDGET
-        return None
+        return Status.BUDGET if self._is_late() else None
+
+    def _is_late(self) -> bool:
+        return self._max_seconds is not None and self.seconds > (1 - RESERVE) * self._max_seconds
+
+    def where(self, t: float, windows: int, independent: str) -> str:
+        """How far a run came that ends early, and what its time went into."""
+        at = f"at {independent} = {t:.10g} after {windows} window{'' if windows == 1 else 's'}"
+        if not self._is_late():
+            return at
+        first = f", {self.first_window:.2g} s by the first window" if self.first_window is not None else ""
+        return f"{at}; {self.seconds:.2g} s were used of the {self._max_seconds:g} s that max_seconds allows{first}"
 
     def accepted(self, piece: Piece, fraction: float) -> None:
         """A window is done, and with it this part of the span."""
+        if self.first_window is None:
+            self.first_window = time.perf_counter() - (self._began or 0.0)
         self.pieces = (*self.pieces, piece)
         self.fraction = fraction
         self._report(self.history[-1] if self.history else None)
@@ -170,6 +183,7 @@ class RunControl:
         generators
             That are drawn from while it trains.
         """
+        self._began = self._began or time.perf_counter()
         journal, place = self.journal, tuple(float(part) for part in (goal, *place))
         if journal is not None and self._fits < len(journal.entries):
             return self._looked_up(journal, w, place, generators)

@@ -141,7 +141,7 @@ class DataFit:
         with control:
             march = _March(self, problem, trajectory, rtol, control)
             stopped = march.run()
-            where = f"at {problem.independent} = {march.reached[-1]:.10g} after {len(march.pieces)} windows"
+            where = control.where(march.reached[-1], len(march.pieces), problem.independent)
             ended = None if stopped is None else (stopped, where)
             trained = TrainedNetworks.of(march.pieces, problem.n)
             certificate = control.certify(problem, trained, rtol=rtol, atol=atol)

@@ -111,7 +111,7 @@ def march(plan: Plan, control: RunControl) -> Leg:
     reason = FINISHED
     while abs(plan.end - t) > 1e-12 * span:
         stop = control.stopped()
-        if stop is not None or len(pieces) >= plan.max_windows:
+        if (stop is not None and control.first_window is not None) or len(pieces) >= plan.max_windows:
             reason = (stop or Status.BUDGET).name
             break
         length = plan.edges[len(pieces)] - t if plan.edges is not None else sign * _fitting(h, abs(plan.end - t))

@@ -192,7 +192,7 @@ class Residual:
             attempt += 1
             local = max(fraction * rtol, finest)
             found = self._attempt(replace(plan, rtol=local), control)
-            ended = _ended(problem, found.legs)
+            ended = _ended(problem, found.legs, control)
             if ended is not None:
                 if best is None:
                     found.judged(problem, rtol, atol, control)
@@ -307,12 +307,12 @@ def _evidence(method: Residual, problem: IVP, rhs: TorchRhs, local: float) -> Ev
     )
 
 
-def _ended(problem: IVP, legs: list[Leg]) -> tuple[Status, str] | None:
+def _ended(problem: IVP, legs: list[Leg], control: RunControl) -> tuple[Status, str] | None:
     """Why a march ended before the end of the span, and where."""
     for leg in legs:
         if leg.reason != FINISHED:
             status = _why_stuck(problem, leg) if leg.reason == STUCK else Status[leg.reason]
-            where = f"at {problem.independent} = {leg.t:.10g} after {len(leg.pieces)} windows"
+            where = control.where(leg.t, len(leg.pieces), problem.independent)
             return status, where + _stiffness(problem, leg)
     return None
 
