@@ -135,15 +135,40 @@ def test_data_that_leave_out_the_initial_point():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("x,y1\n0,1\n1,2\n", "no column 'y2': its header must be the time and y1, y2, separated by commas, got x, y1"),
+        (
+            "x,y1\n0,1\n1,2\n",
+            "no column 'y2': its header must be the time and y1, y2, separated by commas, .*, got x, y1",
+        ),
         ("0,1,1\n1,2,2\n", "no column 'y1': its header must be"),
         ("x,y1,y2\n0,1,1\n1,two,3\n", "line 3: column 'y1' holds 'two', expected a number"),
         ("x,y1,y2\n0,1,1\n1,2\n", "line 3: column 'y2' holds nothing"),
         ("x,y1,y2\n", "no rows below its header"),
         ("", "no rows below its header"),
-        ("x;y1;y2\n0;1;1\n1;2;2\n", "no column 'y1'.*separated by commas"),
+        (";;\n;;\n", "no column 'y1'"),
+        ("x|y1|y2\n0|1|1\n1|2|2\n", "no column 'y1'.*separated by commas, semicolons or tabs, got x|y1|y2"),
+        ("x,y1,y2\n0,5,1,5,1,5\n", "line 2 has 6 columns, its header has 3: numbers with decimal commas"),
+        ("x;y1;y2\n\n0;1,5;2.5\n", "holds '1,5' and '2.5': it is not clear"),
+        ("x;y1;y2\n0;1.000,5;2\n", "holds '1.000,5' and '1.000,5': it is not clear"),
+        ("x;y1;y2\n0;1,234;2\n1;12,345;2\n", "holds '1,234', which may be 1234 or 1.234"),
+        ("x,y1,y2,z;y1;y2\n0,1,2,3;4;5\n", "two ways.* y1, y2 between commas as well as between semicolons"),
+        ("x;y1;y2\n\n0;1;1\n1;2;zwei\n", "line 4: column 'y2' holds 'zwei'"),
     ],
-    ids=["missing column", "no header", "text", "short row", "header only", "empty", "semicolons"],
+    ids=[
+        "missing column",
+        "no header",
+        "text",
+        "short row",
+        "header only",
+        "empty",
+        "separators only",
+        "other separator",
+        "decimal commas",
+        "commas and full stops",
+        "commas, and full stops between thousands",
+        "thousands or decimals",
+        "two separators",
+        "text between semicolons",
+    ],
 )
 def test_csv(tmp_path, text, words):
     path = tmp_path / "run.csv"

@@ -131,6 +131,36 @@ def test_csv(tmp_path):
         fit(pair(), data=CSV(path))
 
 
+@pytest.mark.parametrize(("separator", "comma"), [(";", False), (";", True), ("\t", False), ("\t", True), (",", True)])
+def test_csv_of_other_programs(tmp_path, separator, comma):
+    """Semicolons and tabs between columns, decimal commas, quotes, a byte order mark, empty columns at the end."""
+    t = np.linspace(0, 2, 5)
+    table = np.stack([t, np.cosh(t), np.exp(t), np.exp(t)]).T
+
+    def cell(value):
+        text = f"{value:.17g}".replace(".", "," if comma else ".")
+        return f'"{text}"' if separator == "," else text
+
+    header = separator.join(["x", " y2", "y1 ", "dy1", "note"])
+    rows = [separator.join([*map(cell, row), "ok", "", ""]) for row in table.tolist()]
+    path = tmp_path / "run.csv"
+    path.write_text("\r\n".join([header, *rows, separator * 4, ""]), encoding="utf-8-sig", newline="")
+    found = CSV(path).trajectory(pair())
+    np.testing.assert_array_equal(found.t, t)
+    np.testing.assert_array_equal(found.y, [np.exp(t), np.cosh(t)])
+    assert found.dy is None  # of one component only
+
+
+def test_decimal_commas_with_three_digits(tmp_path):
+    """0,125 is no number of thousands, so neither is 1,250 beside it."""
+    path = tmp_path / "run.csv"
+    path.write_text("x;y;dy\n0,000;1,250;-1e-1\n0,125;1,125;2,5E0\n")
+    found = CSV(path).trajectory(odenn.parse("y' = y; y(0) = 1", span=(0, 1)))
+    np.testing.assert_array_equal(found.t, [0, 0.125])
+    np.testing.assert_array_equal(found.y, [[1.25, 1.125]])
+    np.testing.assert_array_equal(found.dy, [[-0.1, 2.5]])
+
+
 def test_first_order_optimiser_with_batches():
     adam = TorchOptimiser(iterations=150, lr=1e-2)
     solution = fit(pair(), network=MLP([16, 16]), data=RK4(0.02), optimizer=adam, batch=32, rtol=1e-6)

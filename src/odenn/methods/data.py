@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from odenn.methods.collocation import Collocation
+from odenn.methods.csv_table import read_columns
 from odenn.networks.tables import Array
 from odenn.problem import IVP
 
@@ -160,46 +160,17 @@ class Samples:
 class CSV:
     """A table with a header: first column the time, others named as the components; a column dNAME holds derivatives.
 
-    Columns with other names are not read.
+    Columns are separated by commas, semicolons or tabs; decimals may stand after a comma where the columns are not
+    separated by commas. What can be read in two ways is refused. Columns with other names are not read.
     """
 
     path: str | PathLike[str]
 
     def trajectory(self, problem: IVP) -> Trajectory:
-        with open(self.path, newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if row]
-        if len(rows) < 2:
-            raise ValueError(f"{fspath(self.path)!r} has no rows below its header")
-        header = [name.strip() for name in rows[0]]
-        missing = [name for name in problem.names if name not in header[1:]]
-        if missing:
-            raise ValueError(
-                f"{fspath(self.path)!r} has no column {missing[0]!r}: its header must be the time and "
-                f"{', '.join(problem.names)}, separated by commas, got {', '.join(header)}"
-            )
-        columns = {
-            name: self._column(rows, k, name) for k, name in enumerate(header) if k == 0 or _wanted(name, problem)
-        }
-        y = np.stack([columns[name] for name in problem.names])
-        slopes = [columns.get(f"d{name}") for name in problem.names]
-        dy = None if any(slope is None for slope in slopes) else np.stack(slopes)  # pyright: ignore[reportArgumentType, reportCallIssue]
-        return Samples(columns[header[0]], y, dy).trajectory(problem)
-
-    def _column(self, rows: list[list[str]], k: int, name: str) -> Array:
-        values: list[float] = []
-        for number, row in enumerate(rows[1:], 2):
-            try:
-                values.append(float(row[k]))
-            except (ValueError, IndexError):
-                found = repr(row[k]) if k < len(row) else "nothing"
-                raise ValueError(
-                    f"{fspath(self.path)!r}, line {number}: column {name!r} holds {found}, expected a number"
-                ) from None
-        return np.array(values)
-
-
-def _wanted(name: str, problem: IVP) -> bool:
-    return name in problem.names or name.removeprefix("d") in problem.names
+        slopes = [f"d{name}" for name in problem.names]
+        t, columns = read_columns(self.path, problem.names, slopes)
+        dy = np.stack([columns[name] for name in slopes]) if set(slopes) <= set(columns) else None
+        return Samples(t, np.stack([columns[name] for name in problem.names]), dy).trajectory(problem)
 
 
 Step = Callable[[IVP, float, Array, float], Array]
