@@ -172,7 +172,8 @@ function show(run) {
 function summarise(run) {
   const { summary } = run;
   const reached = summary.reached === null ? "" : ` Estimated error ${short(summary.reached)}, asked ${short(summary.asked ?? summary.rtol)}.`;
-  const outcome = summary.success ? "Solved." : "Not solved to the tolerance.";
+  const covered = summary.reached !== null && summary.reached <= (summary.asked ?? summary.rtol);
+  const outcome = summary.success ? "Solved." : `Not solved ${covered ? "on the whole span" : "to the tolerance"}.`;
   say(`${outcome}${reached}`, summary.success ? "good" : "bad");
   showSummary(run);
   showTable(run);

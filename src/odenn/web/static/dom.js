@@ -14,6 +14,12 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// A line of a message; what it has between backticks is code.
+export const paragraph = (line) =>
+  element("p", {}, ...line.trim().split(/`([^`]+)`/).map((part, k) => (k % 2 ? element("code", {}, part) : part)));
+
+export const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+
 // A number as people write it: 1e-6, 0.01234, 22026.47.
 export function short(value, digits = 3) {
   if (value === null || value === undefined) return "–";

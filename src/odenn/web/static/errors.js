@@ -1,5 +1,5 @@
 // A message under the field that it is about, with a caret under the column where there is one.
-import { byId, element } from "./dom.js";
+import { byId, element, paragraph } from "./dom.js";
 
 export class FieldError extends Error {
   constructor(message, field, place = {}) {
@@ -19,9 +19,6 @@ function fieldOf(name) {
   }
   return null;
 }
-
-// A line of a message; what it has between backticks is code.
-const paragraph = (line) => element("p", {}, ...line.trim().split(/`([^`]+)`/).map((part, k) => (k % 2 ? element("code", {}, part) : part)));
 
 function lines(message, control, place) {
   const parts = [];

@@ -41,7 +41,8 @@ function logarithmic(traces) {
   let [least, most] = [Infinity, 0];
   for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
   const decades = Math.log10(most / least);
-  return { type: "log", exponentformat: "power", ...(decades > 2 ? { dtick: Math.ceil(decades / 9) } : {}) };
+  // Plotly draws powers larger than other ticks.
+  return { type: "log", exponentformat: "power", tickfont: { color: palette().muted, size: 10 }, ...(decades > 2 ? { dtick: Math.ceil(decades / 9) } : {}) };
 }
 
 const HOVER = "%{y:.6g}<extra>%{fullData.name}</extra>";
@@ -187,7 +188,13 @@ const KINDS = {
 
 const wide = (box) => box.clientWidth > 620;
 
-function layoutOf(box, made, independent) {
+// The span, where a solution covers a part of it only.
+function wholeSpan(runs) {
+  const short = runs.find(({ solution }) => solution?.span && solution.t.at(-1) !== solution.span[1] && solution.t[0] !== solution.span[1]);
+  return short ? [...short.solution.span].sort((a, b) => a - b) : null;
+}
+
+function layoutOf(box, made, independent, whole = null) {
   const { ink, muted, grid, surface } = palette();
   const font = { family: getComputedStyle(document.body).fontFamily, size: wide(box) ? 13 : 12, color: ink };
   const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: muted, tickcolor: muted, tickfont: { color: muted }, automargin: true, zeroline: false, exponentformat: "power", minexponent: 5 };
@@ -201,7 +208,7 @@ function layoutOf(box, made, independent) {
     const scene = Object.fromEntries(["x", "y", "z"].map((place, k) => [`${place}axis`, { ...axis, title: { text: made.axes[k]?.print }, backgroundcolor: surface, showbackground: false }]));
     return { ...shared, margin: { l: 0, r: 0, t: 10, b: 0 }, scene, showlegend: made.traces.length > 2 };
   }
-  const { title, ...xmore } = made.x ?? {};
+  const { title, ...xmore } = made.x ?? (whole ? { range: whole } : {});
   const extra = Object.fromEntries(Object.entries(made.more ?? {}).map(([name, given]) => [name, { ...axis, ...given }]));
   return {
     ...shared, hovermode: made.hovermode ?? "x unified",
@@ -216,7 +223,7 @@ export async function draw(box, tab, runs, view) {
   if (!made.traces.length && !runs.some((run) => run.solution)) made.caption = "No solution yet";
   else if (!made.traces.length && !["training", "comparison"].includes(tab)) made.caption = "Nothing to draw: no component is chosen, or no figures were returned";
   const independent = printed(runs.find((run) => run.solution)?.solution.independent ?? "t");
-  const layout = layoutOf(box, made, independent);
+  const layout = layoutOf(box, made, independent, wholeSpan(runs));
   layout.uirevision = tab;
   const kind = made.three ? "three" : "flat";
   if (box.dataset.kind && box.dataset.kind !== kind) Plotly.purge(box); // a scene and axes do not share a canvas well

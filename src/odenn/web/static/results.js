@@ -1,5 +1,5 @@
 // The outcome of a run in words and figures: the summary line, the diagnosis, windows, table, files.
-import { byId, element, short } from "./dom.js";
+import { byId, element, paragraph, sentence, short } from "./dom.js";
 
 const SHOWN_WINDOWS = 400; // lines in the strip: more cannot be told apart
 
@@ -16,8 +16,6 @@ function figure(title, value, note = "", kind = "") {
 }
 
 const WORK = [["windows", "window", "windows"], ["iterations", "iteration", "iterations"], ["evaluations", "evaluation", "evaluations"]];
-
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 
 function work(summary) {
   const parts = [];
@@ -40,19 +38,19 @@ export function showSummary(run) {
   const figures = [
     figure("Result", summary.success ? "solved" : "not solved", summary.success ? "" : summary.status?.toLowerCase().replaceAll("_", " "), summary.success ? "good" : "bad"),
     figure("Error asked", short(summary.asked ?? summary.rtol), "relative"),
-    figure("Error reached", short(summary.reached), "estimated", met ? "good" : "bad"),
+    figure("Error reached", short(summary.reached), "estimated", met ? (summary.success ? "good" : "") : "bad"),
   ];
   if (verified?.source) figures.push(figure("True error", short(verified.true_error), verified.source.startsWith("exact") ? "against the exact solution" : `against ${verified.source}`));
   else figures.push(figure("True error", "–", run.spec?.verify && !verified ? "being compared" : "not compared"));
   figures.push(figure("Time", `${short(summary.seconds)} s`), figure("Work", first, others.join(", ")));
   box.replaceChildren(...figures);
   const words = [];
-  if (!summary.success && summary.message) words.push(summary.message);
+  if (!summary.success && summary.message) words.push(sentence(summary.message));
   for (const { description, evidence, remedy } of summary.training?.diagnoses ?? []) {
     words.push([description, evidence, remedy].filter(Boolean).map(sentence).join(" "));
   }
-  if (verified && !verified.source) words.push(verified.message);
-  byId("diagnoses").replaceChildren(...[...new Set(words.filter(Boolean))].map((text) => element("p", {}, text)));
+  if (verified && !verified.source) words.push(sentence(verified.message));
+  byId("diagnoses").replaceChildren(...[...new Set(words.filter(Boolean))].map(paragraph));
   byId("diagnoses").hidden = !words.length;
 }
 
