@@ -31,7 +31,7 @@ from odenn.methods.outcome import Report
 from odenn.web.specification import Limits, Specification
 
 if TYPE_CHECKING:
-    from odenn import Solution
+    from odenn import IVP, Solution
     from odenn.verify import Verification
 
 Array = NDArray[np.float64]
@@ -92,7 +92,7 @@ def _read(equations: str, initial: str, params: dict[str, float], span: list[flo
         except (ValueError, TypeError) as error:
             if not is_deliberate(error):
                 raise
-            return {**_mistake(error, "equations"), "missing": missing, "mathml": mathml}
+            return {**_mistake(error, _field_of_problem(error)), "missing": missing, "mathml": mathml}
         if missing:
             named = ", ".join(missing)
             what = f"`{named}` has no value yet" if len(missing) == 1 else f"{named} have no values yet"
@@ -135,13 +135,18 @@ def _blamed(error: Exception, equations: str, initial: str, params: Mapping[str,
     """The field that is wrong: conditions, where the equations alone do not make the same mistake."""
     from odenn.equations import EquationError, parse_system
 
-    if not initial:
-        return "equations"
     try:
         parse_system(equations, parameters=params)
     except EquationError as other:
         return "equations" if str(other) == str(error) else "initial"
     return "initial"
+
+
+def _field_of_problem(error: Exception) -> str:
+    """The field that makes no problem of equations that could be read."""
+    if "`span`" in str(error):
+        return "span"
+    return "initial" if str(error).startswith("initial values") else "equations"
 
 
 _WORDS = (  # what messages for Python and the command line say, and the page
@@ -182,7 +187,7 @@ def solve(argument: Event, control: Control) -> Event:
         field = _blamed(error, specification.equations, specification.initial, specification.params)
         return _failed(control, error, field)
     except (ValueError, TypeError) as error:
-        return _failed(control, error, "span" if "`span`" in str(error) else "equations")
+        return _failed(control, error, _field_of_problem(error))
     if problem.n > argument["limits"]["components"]:
         most = argument["limits"]["components"]
         message = f"{problem.n} equations: the page takes at most {most}; odenn in Python takes more"
@@ -376,7 +381,26 @@ def _stated(solution: Solution) -> Event | None:
     problem = solution.problem
     if problem is None or problem.system is None or problem.span is None:
         return None
-    return {"equations": problem.system.text, "params": dict(problem.system.parameters), "span": list(problem.span)}
+    system = problem.system
+    return {
+        "equations": system.text,
+        "initial": _conditions(problem) if system.initial_values is None else "",
+        "params": dict(system.parameters),
+        "span": list(problem.span),
+    }
+
+
+def _conditions(problem: IVP) -> str:
+    """Initial conditions as text, where the equations do not bring theirs."""
+    assert problem.system is not None
+    names, orders = problem.system.names, problem.system.orders
+    states = [(i, level) for level in range(max(orders)) for i, order in enumerate(orders) if order > level]
+    place = repr(float(problem.t0 or 0.0))
+    values = problem.initial.tolist()
+    texts = [
+        f"{names[i]}{chr(39) * level}({place}) = {value!r}" for (i, level), value in zip(states, values, strict=True)
+    ]
+    return ", ".join(texts)
 
 
 def verify(argument: Event, control: Control) -> None:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
 REQUIRED = "ODENN_BROWSER_TESTS"  # set to "required" where a missing browser is a failure
 
+PATIENCE = 20_000  # ms: machines that run tests may be busy with others
 FINISHED = "body[data-run=done], body[data-run=failed]"
 
 
@@ -43,11 +44,17 @@ class Workshop:
             self.page.click("#advanced summary")
         self.fill(**fields)
 
+    def without_comparison(self) -> None:
+        """Leave out the comparison with a reference, which takes seconds."""
+        self.advanced()
+        self.page.uncheck("#verify")
+
     def choose(self, method: str) -> None:
         self.page.check(f"#method-{method}")
 
     def started(self) -> None:
         """Press Solve. The run is under way, or over, when this returns."""
+        self.page.wait_for_selector("body:not([data-run=running])")  # of what typing a parameter has started
         self.page.evaluate("document.body.dataset.run = 'asked'")
         self.page.click("#solve")
         self.page.wait_for_selector("body:not([data-run=asked])")
@@ -119,6 +126,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get(REQUIRED) == "required":
             pytest.fail(message)
         pytest.skip(message)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -135,7 +143,7 @@ def workshops(server: str, browser: Browser) -> Iterator[Callable[..., Workshop]
         options.setdefault("viewport", {"width": 1440, "height": 900})
         context = browser.new_context(**options)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE)
         workshop = Workshop(page, server)
 
         def on_console(message: ConsoleMessage) -> None:

@@ -10,6 +10,7 @@ import { events, stop } from "./stream.js";
 
 const MOST_PINNED = 5;
 const PATIENCE = 600; // ms that a dragged run may take before a newer value ends it
+const AT_FIELD = "Not solved: see the message at the field that is marked.";
 const SETTLED = 500; // ms without a move of a slider
 const COMPONENTS_AT_FIRST = 6;
 
@@ -115,7 +116,7 @@ async function handle(event, run, job) {
 
 // An opened file brings its own problem: the form follows.
 function adopt(run, { problem, rtol }) {
-  run.spec = { ...problem, initial: "", rtol };
+  run.spec = { ...problem, rtol };
   form.write(run.spec).then(remember);
 }
 
@@ -149,7 +150,7 @@ function fail(run, error) {
   document.body.dataset.run = "failed";
   const control = showError(error);
   const field = control ? control.closest("[data-field]") : null;
-  say(field ? "Not solved: see the message at the field that is marked." : error.message, "bad");
+  say(field ? AT_FIELD : error.message, "bad");
   clearSummary();
   if (current === run || !run.solution) {
     current = null;
@@ -425,6 +426,7 @@ async function send(input, field) {
 // ---- wiring -----------------------------------------------------------------------------------------------------------
 
 async function submit() {
+  settled.cancel();
   clearError();
   let spec;
   try {
@@ -432,7 +434,11 @@ async function submit() {
     spec = form.spec();
   } catch (error) {
     showError(error)?.focus();
-    say("Not solved: see the message at the field that is marked.", "bad");
+  }
+  const marked = document.querySelector("#form [aria-invalid]");
+  if (!spec || marked) {
+    marked?.focus();
+    say(AT_FIELD, "bad");
     document.body.dataset.run = "failed";
     return;
   }

@@ -98,13 +98,18 @@ export class Parameters {
       row.number.value = exact(row.value);
       this.changed();
     });
-    row.number.addEventListener("change", () => {
+    row.number.addEventListener("input", () => {
       row.value = row.number.value.trim() === "" ? NaN : Number(row.number.value);
+      if (!Number.isFinite(row.value)) return;
+      row.slider.value = row.value;
+      this.changed();
+    });
+    row.number.addEventListener("change", () => {
       if (Number.isFinite(row.value)) {
         row.range = [Math.min(row.range[0], row.value), Math.max(row.range[1], row.value)];
         this.#write(row);
       }
-      this.changed();
+      this.viewed();
     });
     for (const [k, bound] of [row.low, row.high].entries()) {
       bound.addEventListener("change", () => {
@@ -120,7 +125,7 @@ export class Parameters {
   // The number may lie outside the slider's range, or between its steps: the number is what counts.
   #write(row) {
     const [low, high] = row.range;
-    if (document.activeElement !== row.number || Number(row.number.value) !== row.value) row.number.value = exact(row.value);
+    if (document.activeElement !== row.number) row.number.value = exact(row.value);
     row.low.value = exact(low);
     row.high.value = exact(high);
     row.slider.min = low;
