@@ -6,6 +6,7 @@ A true success, a calibrated estimate, never a wrong curve that claims success.
 from itertools import pairwise
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -143,3 +144,38 @@ def test_no_jump_is_passed_unseen(rtol):
         exact = np.where(t < c, 1.0, -1.0 + 2 * np.exp(c - t))
         assert solution.success
         assert np.abs(solution(t)[0] - exact).max() <= rtol
+
+
+def lorenz_by_taylor(t: Any, digits: int = 40) -> Any:
+    """(3, k): Lorenz's equations from (1, 1, 1) by Taylor series of degree `digits`, in as many decimal digits."""
+    with mpmath.workdps(digits):
+        state = [mpmath.mpf(1)] * 3
+        values = [[float(v) for v in state]]
+        for h in np.diff(t):
+            x, y, z = ([v] for v in state)
+            for k in range(digits):
+                xz = mpmath.fdot(x, reversed(z))
+                xy = mpmath.fdot(x, reversed(y))
+                slopes = (10 * (y[k] - x[k]), 28 * x[k] - y[k] - xz, xy - mpmath.mpf(8) / 3 * z[k])
+                for series, slope in zip((x, y, z), slopes, strict=True):
+                    series.append(slope / (k + 1))
+            state = [mpmath.polyval(series[::-1], mpmath.mpf(float(h))) for series in (x, y, z)]
+            values.append([float(v) for v in state])
+    return np.array(values).T
+
+
+def test_estimates_hold_where_chaos_amplifies_errors_a_billion_times() -> None:
+    """What the windows add may cancel; the estimate has to follow."""
+    t = np.linspace(0.0, 24.96875, 800)  # steps of 1/32, exact in binary
+    reference = lorenz_by_taylor(t)
+    problem = odenn.parse(
+        "x' = 10*(y - x), y' = x*(28 - z) - y, z' = x*y - 8/3*z; x(0)=1, y(0)=1, z(0)=1", span=(0, 25)
+    )
+    ratios = []
+    for rtol in np.logspace(-4, -7, 13):
+        solution = odenn.solve(problem, rtol=float(rtol))
+        true, estimated = np.abs(solution(t) - reference).max(axis=1), solution.error(t).max(axis=1)
+        assert not solution.success or (true <= rtol * np.abs(reference).max(axis=1)).all()
+        ratios.append(float((true / estimated).max()))
+    assert np.mean([0.5 < ratio < 2.0 for ratio in ratios]) >= 0.9, np.round(ratios, 2)
+    assert max(ratios) < 5.0, np.round(ratios, 2)
