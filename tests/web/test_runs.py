@@ -247,7 +247,8 @@ def test_limits_free_what_they_end(serving: Any, monkeypatch: pytest.MonkeyPatch
         while any(psutil.pid_exists(pid) for pid in before):
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        # Memory that is watched, not only refused: the worker does not know of this limit.
+        # Memory that is watched, not only refused: the worker, once it is there, does not know of this limit.
+        assert served.the(served.run(method="residual", rtol=1e-3), "summary")
         monkeypatch.setattr(served.server.training, "memory_mb", 100)
         failed = served.the(served.run(span=(0, 10), seconds=2.0, **data), "failed")
         assert failed["kind"] == "limit"
