@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from odenn.web.app import Server, create_app
+from odenn.web.serving import PageServer
 from odenn.web.specification import Limits
 
 LINEAR_PAIR = "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"
@@ -70,7 +70,7 @@ class Served:
 @contextmanager
 def _serving(limits: Limits, **options: Any) -> Iterator[Served]:
     app = create_app(limits=limits, **options)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
+    server = PageServer(app)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -121,9 +121,13 @@ class Server:
             yield
         finally:
             task.cancel()
-            for lane in (self.quick, self.helpers, self.training):
-                await lane.close()
-            self.shelf.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """End all runs and their processes, and remove the files; more than once does no harm."""
+        for lane in (self.quick, self.helpers, self.training):
+            await lane.close()
+        self.shelf.close()
 
     async def page(self, request: Request) -> Response:
         """The page itself."""
@@ -190,6 +194,7 @@ class Server:
             failure = (job.failure or {}).get("message") or (job.result or {}).get("message")
             if failure is not None:
                 raise HTTPException(422, failure)
+            self.shelf.weigh(kept)
         return FileResponse(path, media_type=FORMATS[kind], filename=f"odenn-run.{kind}")
 
     async def upload(self, request: Request) -> Response:
@@ -204,6 +209,7 @@ class Server:
         kept = self.shelf.new(kind, name)
         try:
             await _receive(request, kept.upload, self.limits.upload_bytes)
+            self.shelf.weigh(kept)
             argument = {"path": str(kept.upload), "name": name}
             job = self.helpers.job("table" if kind == "data" else "load", argument, seconds=LOOK_SECONDS)
             event = await _last(self.helpers, job)
@@ -273,6 +279,7 @@ class Server:
             yield _line({"event": "failed", "message": str(error), "kind": "limit"})
         finally:
             kept.job = None
+            self.shelf.weigh(kept)
 
 
 class _Guard:

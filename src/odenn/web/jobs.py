@@ -43,7 +43,7 @@ BETWEEN = 0.2  # seconds between two reports of progress
 MOST_LOSSES = 1000
 MOST_ENDS = 500  # of windows
 MISSING = 30  # names that are offered as parameters at once
-VERIFY_SECONDS = 8.0
+VERIFY_SECONDS = 10.0
 
 
 class Control:

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ class Kept:
     name: str = ""
     """What the user calls an uploaded file; never a path."""
     used: float = field(default_factory=time.monotonic)
+    size: int = 0
+    """Bytes of its files, when they were last looked at."""
     job: Job | None = None
     """While it runs,"""
     lane: Lane | None = None
@@ -74,6 +77,13 @@ class Shelf:
         kept.used = time.monotonic()
         return kept
 
+    def weigh(self, kept: Kept) -> None:
+        """Note how many bytes its files have; to be called when some were written."""
+        kept.size = 0
+        for file in kept.folder.glob("*"):
+            with suppress(FileNotFoundError):  # a draft, of a run that was left and is about to end
+                kept.size += file.stat().st_size
+
     def remove(self, kept: Kept) -> None:
         """Forget it, files included."""
         self._kept.pop(kept.id, None)
@@ -82,12 +92,12 @@ class Shelf:
     def tidy(self) -> None:
         """Make room for one more; what runs at the moment stays."""
         resting = sorted((kept for kept in self._kept.values() if kept.job is None), key=lambda kept: kept.used)
-        held = sum(file.stat().st_size for file in self._folder.glob("*/*"))
+        held = sum(kept.size for kept in self._kept.values())
         for kept in resting:
             too_old = time.monotonic() - kept.used > self._age
             if not (too_old or len(self._kept) >= self._most or held > self._bytes):
                 break
-            held -= sum(file.stat().st_size for file in kept.folder.glob("*"))
+            held -= kept.size
             self.remove(kept)
 
     def close(self) -> None:

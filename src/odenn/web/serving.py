@@ -8,6 +8,9 @@ import threading
 import webbrowser
 from collections.abc import Callable
 
+import uvicorn
+from starlette.applications import Starlette
+
 from odenn.web.specification import Limits
 
 PORT = 8765
@@ -29,28 +32,36 @@ def serve(*, host: str, port: int | None, limits: Limits, browser: bool, say: Ca
     OSError
         If the port or the host cannot be had.
     """
-    import uvicorn
-
     from odenn.web.app import create_app
 
     with contextlib.closing(_socket(host, port)) as taken:
         number = taken.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         address = f"http://{'127.0.0.1' if host == '0.0.0.0' else '[::1]' if host == '::' else name}:{number}/"
-        config = uvicorn.Config(
-            create_app(limits=limits, host=host), log_level="warning", access_log=False, timeout_graceful_shutdown=1
-        )
-        server = uvicorn.Server(config)
+        server = PageServer(create_app(limits=limits, host=host))
 
         def announce() -> None:
             say(address)
             if browser:
                 webbrowser.open(address)
 
-        config.load()
         taken.listen(128)  # from here on a browser can connect, and is served a moment later
         threading.Thread(target=announce, daemon=True).start()
         server.run(sockets=[taken])
+
+
+class PageServer(uvicorn.Server):
+    """uvicorn with the application in hand: it ends the runs before it waits for their answers to be complete."""
+
+    def __init__(self, app: Starlette, *, port: int = 0) -> None:
+        super().__init__(
+            uvicorn.Config(app, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+        )
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._app.state.server.close()
+        await super().shutdown(sockets)
 
 
 def _socket(host: str, port: int | None) -> socket.socket:

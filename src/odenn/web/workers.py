@@ -24,10 +24,15 @@ LINE = 2**26  # bytes of one answer, at most
 LOOK = 0.1  # seconds between two looks at a worker
 STOP_SECONDS = 2.0  # for a job to notice that it is to stop
 WIND_UP = 30.0  # seconds for a job that has noticed, to make the error estimate of what it has
+START_SECONDS = 60.0  # for a worker to import what its jobs need
 JOBS = 2000  # of one worker, before a fresh one takes its place
 GROWN = 2.5  # times the memory that a worker had after its first job
 
 Event = dict[str, Any]
+
+
+class WorkerError(RuntimeError):
+    """A worker does not start."""
 
 
 class BusyError(RuntimeError):
@@ -133,9 +138,17 @@ class Lane:
         await asyncio.gather(*(self._warm() for _ in range(workers)))
 
     async def _warm(self) -> None:
-        """Have a worker ready, as if a job had ended."""
-        async for _ in self.lines(self.job("warm", {"torch": self.torch}, seconds=60.0)):
-            pass
+        """Have one more worker ready; it takes a slot while it starts."""
+        async with aclosing(self._turn()) as turn:
+            async for _ in turn:
+                pass
+        try:
+            if not self.closed and len(self._all) < self.slots:
+                self._idle.append(await self._new())
+        except WorkerError:
+            pass  # the next job tries again, and says so
+        finally:
+            self._release()
 
     def job(self, kind: str, argument: Mapping[str, Any], *, seconds: float, run: str = "") -> Job:
         return Job(kind=kind, argument=argument, seconds=seconds, memory_mb=self.memory_mb, run=run)
@@ -157,10 +170,11 @@ class Lane:
         worker: _Worker | None = None
         watch: asyncio.Task[None] | None = None
         try:
+            with suppress(WorkerError):
+                worker = await self._take() if job.stopped is None and not self.closed else None
             if job.stopped is not None:
                 job.failure = _stopped()
-            else:
-                worker = await self._take()
+            elif worker is not None:
                 self._numbers += 1
                 job.number, worker.job, worker.jobs = self._numbers, job, worker.jobs + 1
                 worker.send({"job": job.number, "kind": job.kind, "argument": dict(job.argument)})
@@ -171,7 +185,7 @@ class Lane:
                     async for line in answers:
                         yield line
             if job.failure is None and job.result is None:
-                job.failure = _lost()
+                job.failure = _lost(closed=self.closed)
             if job.failure is not None:
                 yield _line(job.failure)
         finally:
@@ -188,7 +202,7 @@ class Lane:
                     worker.send({"stop": job.number})
 
     async def close(self) -> None:
-        """End all workers."""
+        """End all workers; what runs or waits ends with a message."""
         self.closed = True
         for task in list(self._tasks):
             task.cancel()
@@ -261,7 +275,26 @@ class Lane:
         )  # fmt: skip
         worker = _Worker(process=process, ps=psutil.Process(process.pid))
         self._all.add(worker)
+        first = Job(kind="warm", argument={}, seconds=START_SECONDS, memory_mb=self.memory_mb)
+        try:
+            worker.send({"job": first.number, "kind": first.kind, "argument": {"torch": self.torch}})
+            async with asyncio.timeout(START_SECONDS), aclosing(_answers(worker, first)) as answers:
+                async for _ in answers:
+                    pass
+        except BaseException as error:
+            await self._end(worker)
+            if isinstance(error, TimeoutError):
+                raise WorkerError(f"a worker did not start within {START_SECONDS:g} s") from None
+            raise
+        if first.result is None:
+            await self._end(worker)
+            raise WorkerError("a worker ended while it started")
         return worker
+
+    async def _end(self, worker: _Worker) -> None:
+        worker.kill()
+        await worker.process.wait()
+        self._all.discard(worker)
 
     async def _watch(self, worker: _Worker, job: Job) -> None:
         """End the process of a job that goes past its limits."""
@@ -301,12 +334,10 @@ class Lane:
             if job.result is not None and not self._worn(worker):
                 self._idle.append(worker)
                 return
-            worker.kill()
-            await worker.process.wait()
-            self._all.discard(worker)
+            await self._end(worker)
         finally:
             self._release()
-            if not self.closed and len(self._all) < self.slots and not self._waiting and job.kind != "warm":
+            if worker is not None and not self.closed and len(self._all) < self.slots and not self._waiting:
                 self._spawn(self._warm())
 
     def _worn(self, worker: _Worker) -> bool:
@@ -347,8 +378,9 @@ def _stopped() -> Event:
     return {"event": "failed", "message": message, "kind": "stopped"}
 
 
-def _lost() -> Event:
-    return {"event": "failed", "message": "the process of this run ended unexpectedly: try again", "kind": "internal"}
+def _lost(*, closed: bool) -> Event:
+    what = "odenn web was ended" if closed else "the process of this run ended unexpectedly: try again"
+    return {"event": "failed", "message": what, "kind": "internal"}
 
 
 def _memory(process: psutil.Process) -> int:
