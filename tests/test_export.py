@@ -103,6 +103,47 @@ def test_what_the_exporter_rounds_is_found_out(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+class Features(nn.Module):
+    """Two sets of features of a hidden layer, joined: what torch cannot trace for many windows at once."""
+
+    def __init__(self, join: Any) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(1, 8), nn.Linear(16, 2)
+        self.join = join
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.inner(x)
+        return self.outer(self.join(torch.sin(h), h))
+
+
+def features(join: Any) -> Solution:
+    torch.manual_seed(0)
+    method = Residual(network=Features(join), windows=[1.0], optimizer=odenn.LevenbergMarquardt(max_iterations=3))
+    return odenn.solve(odenn.parse(PAIR, span=(0, 2)), rtol=1e-4, method=method)
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda a, b: torch.cat([a, b], dim=-1),
+        lambda a, b: torch.hstack((a, torch.special.erf(b))),
+        lambda a, b: torch.cat([nn.functional.layer_norm(a, (8,)), b], dim=1),
+    ],
+    ids=["cat", "hstack", "layer_norm"],
+)
+def test_operations_that_join(tmp_path: Path, join: Any) -> None:
+    assert_same(features(join), tmp_path / "s.onnx", TRAINED)
+
+
+def test_what_cannot_be_exported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="uses bessel_j0, which ONNX does not have: write it with other operations"):
+        features(lambda a, b: torch.cat([torch.special.bessel_j0(a), b], dim=-1)).export_onnx(tmp_path / "s.onnx")
+    monkeypatch.setattr("odenn.storage.export.MOST_COPIES", 1)
+    with pytest.raises(ValueError, match=r"torch\.cat.*and 2 windows are more than the 1 that are exported one by one"):
+        features(lambda a, b: torch.cat([a, b], dim=-1)).export_onnx(tmp_path / "s.onnx")
+    assert os.listdir(tmp_path) == []
+
+
 def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     solution = odenn.solve(odenn.parse("y' = -y; y(0) = 1", span=(0, 2)))
     imported = builtins.__import__

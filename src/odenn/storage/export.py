@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from odenn.storage.files import replace_file
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+MOST_COPIES = 100  # of a network in one model; fifty of a small one take eight seconds to export
 CHECKED = 64  # times at which the exported model is compared with the solution
 AGREEMENT = 1e-9  # relative; what is worse has not merely been rounded in another order
 
@@ -39,7 +41,8 @@ def export_onnx(solution: Solution, path: str | PathLike[str]) -> None:
     ImportError
         If the packages onnx and onnxscript are not installed.
     ValueError
-        If nothing was solved; if a module of the user's own does not come out as it should.
+        If nothing was solved; if a module of the user's own has an operation that ONNX has not, or does not
+        come out as it should.
     OSError
         If the file cannot be written.
     """
@@ -52,8 +55,7 @@ def export_onnx(solution: Solution, path: str | PathLike[str]) -> None:
         raise ImportError(
             f"exporting to ONNX needs the package {error.name}: pip install onnx onnxscript", name=error.name
         ) from error
-    module = _exportable(solution)
-    model = _translated(module)
+    module, model = _exported(solution)
     model.producer_name, model.producer_version = "odenn", __version__
     left, right = solution.span
     onnx.helper.set_model_props(
@@ -71,17 +73,53 @@ def export_onnx(solution: Solution, path: str | PathLike[str]) -> None:
     replace_file(path, model.SerializeToString())
 
 
-def _exportable(solution: Solution) -> nn.Module:
+def _exported(solution: Solution) -> tuple[nn.Module, ModelProto]:
+    """The network as one module, and its model."""
     network = solution.outcome.windows
-    module: nn.Module = _GatheredNetworks(network) if isinstance(network, TrainedNetworks) else network.module()
-    return module.cpu()
+    if not isinstance(network, TrainedNetworks):
+        module: nn.Module = network.module().cpu()
+        return module, _translated(module)
+    # torch.func.vmap does not let the number of times stay open in every operation: not in torch.cat, conv1d,
+    # layer_norm, bilinear (torch 2.13). Without it each window has its own copy of the network in the graph.
+    copies = len(network.pieces) <= MOST_COPIES
+    try:
+        module = _WindowedNetworks(network, _GatheredStage).cpu()
+        return module, _translated(module)
+    except Exception as error:
+        if not copies:
+            raise ValueError(_why_not(error, len(network.pieces))) from error
+    try:
+        module = _WindowedNetworks(network, _CopiedStage).cpu()
+        return module, _translated(module)
+    except Exception as error:
+        raise ValueError(_why_not(error, len(network.pieces))) from error
 
 
-class _GatheredNetworks(nn.Module):
-    """Trained networks of W windows as one network whose weights are looked up for each time.
+def _why_not(error: Exception, windows: int) -> str:
+    """What torch's exporter could not do, and what to do instead."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and isinstance(cause, Exception):
+        causes.append(cause)
+    said = " ".join(str(cause) for cause in causes)
+    kept = "; solution.save(path) keeps the solution for odenn as it is"
+    if unknown := re.search(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", said):
+        operation = unknown[1].partition(".")[2]
+        return f"`network` uses {operation}, which ONNX does not have: write it with other operations of torch{kept}"
+    if windows > MOST_COPIES:
+        return (
+            "`network` has an operation that torch cannot export for many windows at once (torch.cat, conv1d, "
+            f"layer_norm and bilinear are such), and {windows} windows are more than the {MOST_COPIES} that are "
+            f"exported one by one: write it without, or take fewer windows{kept}"
+        )
+    first = (str(causes[-1]) or type(causes[-1]).__name__).strip().splitlines()[0]
+    return f"`network` cannot be translated to ONNX; torch says: {first}{kept}"
 
-    The same function as `TrainedNetworks.module()`, without a branch for each window: a graph of operations cannot look
-    at values, and with all windows in it would grow with their number.
+
+class _WindowedNetworks(nn.Module):
+    """Trained networks of W windows as one graph of operations, which cannot look at values.
+
+    The same function as `TrainedNetworks.module()`, without a branch for each window; `stage` is how the networks
+    of all windows become one.
     """
 
     edges: Tensor
@@ -91,7 +129,7 @@ class _GatheredNetworks(nn.Module):
     orders: Tensor
     exponential: Tensor
 
-    def __init__(self, trained: TrainedNetworks) -> None:
+    def __init__(self, trained: TrainedNetworks, stage: Callable[[list[Any], int], nn.Module]) -> None:
         super().__init__()
         trials = [piece.trial for piece in trained.pieces]
         W, n = len(trials), trained.n
@@ -114,7 +152,7 @@ class _GatheredNetworks(nn.Module):
         ):
             self.register_buffer(name, torch.tensor(values, device="cpu"))
         self.stages = nn.ModuleList(
-            _GatheredStage([piece.stages[k] if k < len(piece.stages) else None for piece in trained.pieces], n)
+            stage([piece.stages[k] if k < len(piece.stages) else None for piece in trained.pieces], n)
             for k in range(max(len(piece.stages) for piece in trained.pieces))
         )
 
@@ -127,13 +165,13 @@ class _GatheredNetworks(nn.Module):
             y = y * s + c[w]
         g = torch.where(self.exponential[w], -torch.expm1(-s), s)
         factor = g ** self.orders[w]
-        for stage in self.stages:
-            y = y + factor * stage(w, 2 * s[:, 0] - 1)
+        for network in self.stages:
+            y = y + factor * network(w, 2 * s[:, 0] - 1)
         return y
 
 
 class _GatheredStage(nn.Module):
-    """scale_w N_w(x), the networks N_w being of one make."""
+    """scale_w N_w(x) of networks of one make, as one network whose weights are looked up for each time."""
 
     scale: Tensor
 
@@ -141,10 +179,8 @@ class _GatheredStage(nn.Module):
         super().__init__()
         some = next(stage for stage in stages if stage is not None)
         self.template = some.network.module(some.w)
-        # A window with fewer networks has others' weights here, times zero.
-        modules = [(stage or some).network.module((stage or some).w) for stage in stages]
-        scales = [torch.zeros(n, dtype=torch.float64) if stage is None else stage.scale.detach() for stage in stages]
-        self.register_buffer("scale", torch.stack([scale.cpu().to(torch.float64) for scale in scales]))
+        modules, scale = _modules(stages, n)
+        self.register_buffer("scale", scale)
         self.names = [name for name, _ in self.template.named_parameters()]
         weights = [dict(module.named_parameters()) for module in modules]
         for place, name in enumerate(self.names):
@@ -157,6 +193,32 @@ class _GatheredStage(nn.Module):
             return torch.func.functional_call(self.template, weights, (x.reshape(1, 1),))[0]
 
         return self.scale[w] * torch.func.vmap(one)(weights, x)
+
+
+class _CopiedStage(nn.Module):
+    """The same with the networks of all windows side by side."""
+
+    scale: Tensor
+
+    def __init__(self, stages: list[Any], n: int) -> None:
+        super().__init__()
+        modules, scale = _modules(stages, n)
+        self.networks = nn.ModuleList(modules)
+        self.register_buffer("scale", scale)
+
+    def forward(self, w: Tensor, x: Tensor) -> Tensor:
+        y = self.scale[w]
+        for place, network in enumerate(self.networks):
+            y = torch.where((w == place)[:, None], y * network(x[:, None]), y)
+        return y
+
+
+def _modules(stages: list[Any], n: int) -> tuple[list[nn.Module], Tensor]:
+    """The networks of W windows and their scales (W, n); a window without has another's network, times zero."""
+    some = next(stage for stage in stages if stage is not None)
+    modules = [(stage or some).network.module((stage or some).w) for stage in stages]
+    scales = [torch.zeros(n, dtype=torch.float64) if stage is None else stage.scale.detach() for stage in stages]
+    return modules, torch.stack([scale.cpu().to(torch.float64) for scale in scales])
 
 
 def _translated(module: nn.Module) -> ModelProto:
@@ -201,11 +263,17 @@ def _formulas() -> dict[Any, Any]:
         aten.softplus.default: _softplus,
         aten.elu.default: _elu,
         aten.gelu.default: _gelu,
+        aten.special_erf.default: torch.erf,
+        aten.hstack.default: _hstack,
     }
 
 
 def _searchsorted(edges: Tensor, t: Tensor, **options: Any) -> Tensor:
     return (t[:, None] >= edges).sum(-1)
+
+
+def _hstack(tensors: list[Tensor]) -> Tensor:
+    return torch.cat(tensors, dim=0 if tensors[0].dim() == 1 else 1)
 
 
 def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
