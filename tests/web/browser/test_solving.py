@@ -105,6 +105,9 @@ def test_plots(workshop: Workshop) -> None:
     workshop.page.select_option("#axis-y", "d0")  # x against its derivative
     workshop.page.check("#three")
     workshop.page.wait_for_function("() => document.getElementById('plot').data[0].type === 'scatter3d'")
+    buttons = workshop.page.eval_on_selector_all("#plot .modebar-btn", "all => all.map(each => each.dataset.title)")
+    assert buttons
+    assert not [name for name in buttons if "hare" in name or "loud" in name]  # no picture leaves the page
     workshop.page.click("#clear-runs")
     expect(workshop.page.locator("#runs li")).to_have_count(1)
 

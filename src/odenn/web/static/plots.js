@@ -15,6 +15,7 @@ const PALETTES = {
 export const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 const CONFIG = {
   responsive: true, displaylogo: false,
+  showSendToCloud: false, plotlyServerURL: "", // nothing leaves this page
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage", "resetCameraLastSave3d", "zoom2d", "zoom3d", "hoverClosestCartesian", "hoverCompareCartesian", "toggleSpikelines"],
 };
 
@@ -188,10 +189,17 @@ const KINDS = {
 
 const wide = (box) => box.clientWidth > 620;
 
-// The span, where a solution covers a part of it only.
+const LEAST_PART = 0.2; // of the span: a solution on less would be a line on the edge of the plot
+
+// The span, where a solution ends before it does.
 function wholeSpan(runs) {
-  const short = runs.find(({ solution }) => solution?.span && solution.t.at(-1) !== solution.span[1] && solution.t[0] !== solution.span[1]);
-  return short ? [...short.solution.span].sort((a, b) => a - b) : null;
+  for (const { solution } of runs) {
+    if (!solution?.span) continue;
+    const [begin, end] = solution.span;
+    const part = Math.abs(solution.t.at(-1) - solution.t[0]) / Math.abs(end - begin);
+    if (part > LEAST_PART && part < 0.999) return [Math.min(begin, end), Math.max(begin, end)];
+  }
+  return null;
 }
 
 function layoutOf(box, made, independent, whole = null) {
@@ -206,6 +214,7 @@ function layoutOf(box, made, independent, whole = null) {
   };
   if (made.three) {
     const scene = Object.fromEntries(["x", "y", "z"].map((place, k) => [`${place}axis`, { ...axis, title: { text: made.axes[k]?.print }, backgroundcolor: surface, showbackground: false }]));
+    scene.camera = { eye: { x: 1.5, y: 1.5, z: 0.8 }, center: { x: 0, y: 0, z: -0.14 } }; // all of it, without empty space above
     return { ...shared, margin: { l: 0, r: 0, t: 10, b: 0 }, scene, showlegend: made.traces.length > 2 };
   }
   const { title, ...xmore } = made.x ?? (whole ? { range: whole } : {});
