@@ -38,6 +38,15 @@ def true_error(solution, exact, points=401):
     return np.abs(solution(t) - exact(t)), t
 
 
+def test_numpy_functions_of_time():
+    """They need no derivative by the states; NumPy warns of torch's protocol, which is not the user's business."""
+    problem = odenn.IVP(lambda t, y: [-np.float64(2.0) * y[0] + np.exp(-t)], y0=[1.0], span=(0, 2))
+    solution = solve(problem)
+    assert solution.success
+    error, _ = true_error(solution, lambda t: np.exp(-t)[None])
+    assert error.max() < 1e-6
+
+
 @pytest.mark.parametrize(
     ("problem", "exact", "rtol"),
     [

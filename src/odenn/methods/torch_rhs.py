@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +20,9 @@ REMEDY = (
     "training needs a right-hand side that torch can differentiate: write it with plain arithmetic, with torch "
     "functions (torch.sin instead of np.sin or math.sin), or as text (odenn.parse), which needs no rewriting"
 )
+# NumPy functions take tensors without a graph, such as t, and give tensors; they only say at every call that torch's
+# protocol is that of NumPy 1.
+NUMPY_1 = r"__array_wrap__ must accept|__array__ implementation doesn't accept"
 SINGLE = 3e-8  # relative rounding error of float32, root mean square
 
 
@@ -69,7 +73,13 @@ def torch_rhs(problem: IVP, device: torch.device) -> TorchRhs:
     t = torch.full((2,), float(problem.t0 or 0.0), dtype=torch.float64, device=device)
     Z = torch.tensor(problem.initial, dtype=torch.float64, device=device).reshape(-1, 1).repeat(1, 2)
     try:
-        values, _ = rhs.with_jacobian(t, Z)
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", NUMPY_1, DeprecationWarning)
+                values, _ = rhs.with_jacobian(t, Z)
+        except DeprecationWarning:
+            rhs = replace(rhs, rows=_quiet(rhs.rows))
+            values, _ = rhs.with_jacobian(t, Z)
     except Exception as error:
         raise ValueError(f"`f` cannot be evaluated with torch tensors ({_first_line(error)}); {REMEDY}") from error
     expected = problem.rhs(t.cpu().numpy(), Z.cpu().numpy())
@@ -78,6 +88,15 @@ def torch_rhs(problem: IVP, device: torch.device) -> TorchRhs:
     ):
         raise ValueError(f"`f` gives other values for torch tensors than for NumPy arrays; {REMEDY}")
     return replace(rhs, coarse=max(rounding(problem), SINGLE if _single(rhs, t, Z) else 0.0))
+
+
+def _quiet(rows: Callable[[Tensor, Tensor], Any]) -> Callable[[Tensor, Tensor], Any]:
+    def call(t: Tensor, Z: Tensor) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", NUMPY_1, DeprecationWarning)
+            return rows(t, Z)
+
+    return call
 
 
 def _single(rhs: TorchRhs, t: Tensor, Z: Tensor) -> bool:
