@@ -3,12 +3,19 @@
 import csv
 import json
 import math
+import re
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import odenn
 from odenn import compare
+from odenn.comparison.competitors import Competitor, Run
+from odenn.comparison.reference import find_reference
+from odenn.comparison.result import cells
+from odenn.comparison.run import _entry
 
 PAIR = "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"
 
@@ -65,6 +72,9 @@ def test_pictures(result: odenn.Comparison):
     span = result.plot_errors().axes[0]
     assert span.get_xlabel() == "x"
     assert len(span.lines) == 8
+    finest = [entry for entry in result.entries if entry.rtol == 1e-7]
+    for entry, line in zip(finest, span.lines, strict=False):  # as they are, broken where they are zero
+        assert np.array_equal(line.get_ydata(), np.where(entry.errors > 0, entry.errors, np.nan), equal_nan=True)
 
 
 def test_both_sides_of_the_initial_point_and_backwards():
@@ -81,18 +91,133 @@ def test_second_order_without_reduction_by_the_user():
         assert entry.error < 1e-5
 
 
-def test_a_method_that_stops_early_is_shown_as_such():
-    problem = odenn.parse("y' = y^2; y(0) = 1", span=(0, 2))
-    entry = compare(problem, ["collocation"], rtol=1e-6).entries[0]
-    assert not entry.success
-    assert entry.status == "blow_up"
+def test_a_method_that_stops_early_is_shown_as_such(tmp_path):
     stopped = odenn.Collocation(max_windows=2)
     problem = odenn.parse("y'' = -y; y(0) = 0, y'(0) = 1", span=(0, 100))
-    entry = compare(problem, {"short": stopped}).entries[0]
+    result = compare(problem, {"short": stopped, "whole": odenn.Collocation()}, rtol=1e-5)
+    entry = result.entries[0]
     assert entry.name == "short"
+    assert entry.partial
+    assert entry.reached[0] == 0
+    assert entry.covered == entry.reached[1] / 100
     assert 0 < entry.covered < 0.5
-    assert "% covered" in entry.row()["status"]
     assert math.isfinite(entry.error)
+    text = str(result)
+    assert f"({entry.error:.1e})" in text.splitlines()[1]
+    assert f"budget, up to t = {entry.reached[1]:.6g}" in text.splitlines()[1]
+    assert "In brackets: of the part that was solved." in text
+    assert "\nshort, rtol 1e-05: the budget" in text
+    figures = result.as_dict()["entries"][0]
+    assert (figures["covered"], figures["reached"]) == (entry.covered, entry.reached)
+    result.to_csv(tmp_path / "table.csv")
+    row = next(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert float(row["covered"]) == entry.covered
+    points = [line for line in result.plot().axes[0].lines if line.get_marker() != "None" and len(line.get_xdata())]
+    assert [line.get_markerfacecolor() == "none" for line in points] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("equations", "span", "methods"),
+    [
+        ("y' = y^2; y(0) = 1", (0, 2), ["collocation", "RK45", "Radau", "BDF"]),  # times that are equal to rounding
+        ("y' = -sqrt(y); y(0) = 1", (0, 3), ["collocation", "Radau", "BDF", "LSODA"]),  # NaN inside SciPy's LU
+    ],
+)
+def test_solutions_that_end(equations: str, span: tuple[float, float], methods: list[str]):
+    result = compare(odenn.parse(equations, span=span), methods)
+    end = span[1] - 1
+    assert (np.diff(result.t) > 0).all()
+    assert result.t[-1] == pytest.approx(end, abs=1e-4)
+    assert f"from t = 0 to {end}," in result.footnote()
+    assert "Beyond, errors are not known: the " in result.footnote()
+    assert not result.success
+    for entry in result.entries:
+        assert not entry.success
+        assert entry.message
+        assert entry.covered < 0.7
+        assert "up to t = " in entry.ended
+
+
+def test_chaos_is_compared_as_far_as_it_is_known():
+    lorenz = "x' = 10*(y - x), y' = x*(28 - z) - y, z' = x*y - 8/3*z; x(0) = 1, y(0) = 1, z(0) = 1"
+    result = compare(odenn.parse(lorenz, span=(0, 40)), ["LSODA"], seconds=10)
+    assert (np.diff(result.t) > 0).all()
+    assert 20 < result.t[-1] < 35
+    assert "Beyond, errors are not known: the tolerance is beyond double precision" in str(result)
+
+
+def test_budgets_hold_for_scipy_and_the_reference():
+    pole = odenn.parse("y' = y^2; y(0) = 1", span=(0, 2))  # before which LSODA takes ever smaller steps
+    start = time.monotonic()
+    result = compare(pole, ["LSODA"], seconds=1.0)
+    assert time.monotonic() - start < 6
+    assert result.reference_seconds < 4
+    assert result.entries[0].status == "budget"
+    assert re.search(r"found in [0-9.]+ m?s\)", str(result))
+
+
+def test_the_reference_of_a_text_is_kept(monkeypatch):
+    problem = odenn.parse("y' = -3*y; y(0) = 2", span=(0, 1))
+    compare(problem, ["collocation"])
+    monkeypatch.setattr("odenn.comparison.reference.solve", None)  # is not needed again
+    assert compare(odenn.parse("y' = -3*y; y(0) = 2", span=(0, 1)), ["collocation"]).entries[0].success
+    with pytest.raises(TypeError):
+        compare(odenn.parse("y' = -3*y; y(0) = 3", span=(0, 1)), ["collocation"])
+
+
+def test_who_refuses_or_fails_has_a_row():
+    def pendulum(t, y):
+        return [y[1], -np.sin(y[0])]
+
+    class Broken:
+        def run(self, problem, **options):
+            raise RuntimeError("out of order")
+
+    problem = odenn.IVP(pendulum, y0=[1, 0], span=(0, 3))
+    result = compare(problem, {"mine": Broken(), "trained": odenn.Residual(), "scipy": "lsoda"})
+    assert [entry.status for entry in result.entries] == ["failed", "refused", "done"]
+    assert [math.isnan(entry.error) for entry in result.entries] == [True, True, False]
+    assert "mine, rtol 1e-06: RuntimeError: out of order." in str(result)
+    assert "trained, rtol 1e-06: `f` cannot be evaluated with torch tensors" in str(result)
+    assert json.loads(json.dumps(result.as_dict(), allow_nan=False))["entries"][0]["covered"] == 0
+    assert len(result.plot().axes[0].get_legend().get_texts()) == 3
+
+
+def test_a_reference_where_collocation_does_not_start():
+    problem = odenn.parse("y' = sign(cos(3*t)); y(0) = 0", span=(0, 3))
+    reference = find_reference(problem, 101)
+    assert reference.method.startswith("SciPy DOP853")
+    assert reference.t[-1] == 3
+    assert np.allclose(reference.values, np.arcsin(np.sin(3 * reference.t)) / 3, atol=1e-11)
+
+
+def test_without_any_reference():
+    def late(t, y):
+        return [np.where(t > 0, np.nan, 1.0) * y[0]]
+
+    result = compare(odenn.IVP(late, y0=[1.0], span=(0, 1)), ["collocation", "LSODA"])
+    assert "The errors are not known: " in str(result)
+    assert [entry.covered for entry in result.entries] == [0, 0]
+    assert result.as_dict()["reference"] is None
+    json.dumps(result.as_dict(), allow_nan=False)
+
+
+def test_nothing_solved_is_no_error_of_zero():
+    problem = odenn.parse(PAIR, span=(0, 2))
+    reference = find_reference(problem, 51)
+    values = np.where(reference.t == 0, reference.values, np.nan)
+    run = Run(values, values, (0.0, 6e-7), "budget", False, "the time was up", 9, 1, 8)
+    entry = _entry(problem, Competitor("slow", lambda *_: run), 1e-13, reference, None)
+    assert math.isnan(entry.error)
+    assert entry.estimate is None
+    assert cells(entry)[2:4] == ["-", "-"]
+    assert entry.ended == "budget, up to x = 6e-07"
+
+
+def test_errors_below_the_accuracy_of_the_reference_are_bounds():
+    entry = compare(odenn.parse(PAIR, span=(0, 2)), ["collocation"], rtol=1e-6, points=51).entries[0]
+    assert cells(entry)[2] == f"{entry.error:.1e}"
+    assert cells(replace(entry, accuracy=6e-7))[2] == "< 6.0e-07"
 
 
 def test_a_budget_holds_for_training():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -20,6 +23,8 @@ from odenn.solve import solve
 Array = NDArray[np.float64]
 
 SCIPY = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
+STEPS = 200_000  # of SciPy's: LSODA goes on for ever before a pole
+SPENT = f"it was stopped by its budget (`seconds`, or {STEPS:,} steps)"
 DEFAULT = ("collocation", "collocation-tanh", "residual", "data-fit", "DOP853", "LSODA", "Radau")
 
 
@@ -52,6 +57,8 @@ class Run:
     """(n, k) at the times asked for; NaN where it did not come to."""
     estimate: Array | None
     """(n, k) its own estimate of its error, where it has one."""
+    reached: tuple[float, float]
+    """(left, right) ends of what it solved."""
     status: str
     success: bool
     message: str
@@ -77,7 +84,7 @@ class Competitor:
 
 
 def competitors(methods: Iterable[Any] | Mapping[str, Any] | None, seconds: float | None) -> tuple[Competitor, ...]:
-    """What the user named; `seconds` limits each of odenn's own.
+    """What the user named; `seconds` limits each of them.
 
     Raises
     ------
@@ -109,7 +116,7 @@ def _competitor(name: str | None, method: Any, seconds: float | None) -> Competi
             raise ValueError(f"`methods` has {method!r}, known are {', '.join(known.values())}{hint}")
         exact = known[method.lower()]
         if exact in SCIPY:
-            return Competitor(name or f"SciPy {exact}", _scipy(exact), "scipy.integrate")
+            return Competitor(name or f"SciPy {exact}", _scipy(exact, seconds), "scipy.integrate")
         return Competitor(name or exact, _own(OWN[exact](), seconds))
     if not is_method(method):
         raise TypeError(
@@ -134,6 +141,7 @@ def _own(method: Method, seconds: float | None) -> Callable[[IVP, float, Array, 
         return Run(
             values=values,
             estimate=estimate,
+            reached=solution.span,
             status=solution.status.name.lower(),
             success=solution.success,
             message=solution.message,
@@ -145,34 +153,68 @@ def _own(method: Method, seconds: float | None) -> Callable[[IVP, float, Array, 
     return run
 
 
-def _scipy(name: str) -> Callable[[IVP, float, Array, Progress | None], Run]:
+def _scipy(name: str, seconds: float | None) -> Callable[[IVP, float, Array, Progress | None], Run]:
     def run(problem: IVP, rtol: float, t: Array, progress: Progress | None) -> Run:
-        from scipy.integrate import solve_ivp
+        from scipy import integrate
 
+        deadline = time.monotonic() + (math.inf if seconds is None else seconds)
         t0 = float(problem.t0 or 0.0)
         atol = problem.layout.fold @ problem.default_atol(rtol)
         values = np.full((problem.n, t.size), np.nan)
         values[:, t == t0] = problem.initial[: problem.n, None]
-        evaluations, failures = 0, list[str]()
-        rhs = problem.pointwise()
-        with np.errstate(all="ignore"):
-            for end in problem.ends:
-                places = np.flatnonzero((t - t0) * (end - t0) > 0)
-                places = places[np.argsort(np.abs(t[places] - t0), kind="stable")]
-                done: Any = solve_ivp(rhs, (t0, end), problem.initial, name, t_eval=t[places], rtol=rtol, atol=atol)
-                values[:, places[: done.t.size]] = done.y[: problem.n]
-                evaluations += int(done.nfev)
-                if not done.success:
-                    failures.append(str(done.message))
+        reached, reasons, evaluations = [t0], list[str](), 0
+        for end in problem.ends:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what goes wrong is said by the reason
+                solver: Any = getattr(integrate, name)(
+                    problem.pointwise(), t0, problem.initial, end, rtol=rtol, atol=atol
+                )
+                last, reason = _march(solver, t, values, deadline)
+            reached.append(last)
+            evaluations += int(solver.nfev)
+            if reason:
+                reasons.append(reason)
         return Run(
             values=values,
             estimate=None,
-            status="failed" if failures else "done",
-            success=not failures,
-            message="; ".join(failures),
+            reached=(min(reached), max(reached)),
+            status="budget" if SPENT in reasons else "failed" if reasons else "done",
+            success=not reasons,
+            message="; ".join(reasons),
             evaluations=evaluations,
             windows=None,
             weights=None,
         )
 
     return run
+
+
+def _march(solver: Any, t: Array, values: Array, deadline: float) -> tuple[float, str]:
+    """Fill in the values (n, k) at the times on this side, as `solve_ivp` does with `t_eval`.
+
+    Returns how far it came, and why no farther.
+    """
+    t0, sign = solver.t, solver.direction
+    places = np.flatnonzero((t - t0) * sign > 0)
+    places = places[np.argsort(t[places] * sign, kind="stable")]
+    ordered, done = t[places] * sign, 0
+    for _ in range(STEPS):
+        before = float(solver.t)
+        if time.monotonic() > deadline:
+            break
+        try:
+            message = solver.step()
+        except Exception as error:  # of the user's function, or of linear algebra inside SciPy
+            return before, f"{type(error).__name__}: {error}"
+        if solver.status == "failed":
+            return before, message
+        if not np.isfinite(solver.y).all():
+            return before, f"its values stop being finite after {before:.6g}"
+        next_ = int(np.searchsorted(ordered, solver.t * sign, side="right"))
+        if next_ > done:
+            inside = places[done:next_]
+            values[:, inside] = solver.dense_output()(t[inside])[: values.shape[0]]
+            done = next_
+        if solver.status == "finished":
+            return float(solver.t), ""
+    return float(solver.t), SPENT

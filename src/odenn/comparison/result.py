@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odenn.problem import IVP
+from odenn.verify import known_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,11 +32,16 @@ class Entry:
     status: str
     message: str
     error: float
-    """Largest true error, relative to the component's largest value; of the part that was covered."""
+    """Largest true error, relative to the component's largest value, of the part that was solved; NaN if none was."""
+    accuracy: float
+    """The reference's own error, likewise: a smaller `error` says only that the true one is about as small as that."""
     estimate: float | None
     """Largest error that the method itself estimates, likewise; None where it estimates none."""
-    covered: float
-    """Fraction of the times that it came to."""
+    reached: tuple[float, float]
+    """(left, right) ends of what it solved."""
+    span: tuple[float, float]
+    """What was asked."""
+    independent: str
     seconds: float
     """Wall time, the median where a run is short enough to be repeated."""
     evaluations: int
@@ -45,18 +51,40 @@ class Entry:
     errors: Array
     """(k,) relative error over the times of the comparison; NaN where it did not come to."""
 
+    @property
+    def covered(self) -> float:
+        """Share of the span, in time, that it solved."""
+        return (self.reached[1] - self.reached[0]) / abs(self.span[1] - self.span[0])
+
+    @property
+    def partial(self) -> bool:
+        """Whether a part of the span was left out."""
+        return self.covered < 1 - 1e-12
+
+    @property
+    def ended(self) -> str:
+        """Status, and how far it came if not to the end."""
+        if self.covered == 0 or not self.partial:
+            return self.status
+        (left, right), (start, end), x = self.reached, self.span, self.independent
+        if start in self.reached:
+            return f"{self.status}, up to {x} = {right if end > start else left:.6g}"
+        return f"{self.status}, {x} = {left:.6g} to {right:.6g}"
+
     def row(self) -> dict[str, Any]:
         """The figures by name, for tables and files; None where there is none."""
         return {
             "method": self.name,
             "rtol": self.rtol,
-            "error": self.error if math.isfinite(self.error) else None,
-            "estimate": self.estimate if self.estimate is None or math.isfinite(self.estimate) else None,
+            "error": _finite(self.error),
+            "estimate": _finite(self.estimate),
             "seconds": self.seconds,
             "evaluations": self.evaluations,
             "windows": self.windows,
             "weights": self.weights,
-            "status": self.status if self.covered == 1.0 else f"{self.status}, {100 * self.covered:.0f} % covered",
+            "status": self.status,
+            "covered": self.covered,
+            "reference_accuracy": _finite(self.accuracy),
         }
 
 
@@ -67,7 +95,9 @@ class Comparison:
     Attributes
     ----------
     reference, accuracy
-        What the errors were taken against, and its own relative error, estimated.
+        What the errors were taken against, and its own relative error, estimated; "" and NaN where nothing was found.
+    reference_seconds, reference_ends
+        What it took to find it, and why it does not cover the whole span, if so.
     t
         (k,) times at which they were taken.
     entries
@@ -77,6 +107,8 @@ class Comparison:
     problem: IVP
     reference: str
     accuracy: float
+    reference_seconds: float
+    reference_ends: str
     t: Array
     entries: tuple[Entry, ...]
 
@@ -94,28 +126,59 @@ class Comparison:
             ).rstrip()
             for row in rows
         ]
-        return "\n".join([*lines, "", self.footnote()])
+        return "\n".join([*lines, "", self.footnote(), *self.reasons()])
+
+    @property
+    def success(self) -> bool:
+        """Whether any method came to the end within its tolerance, by its own account."""
+        return any(entry.success for entry in self.entries)
 
     def footnote(self) -> str:
-        """What the errors were taken against."""
-        return (
-            f"Errors relative to each component's largest value, at {self.t.size} times, against {self.reference} "
-            f"(itself good to {self.accuracy:.1g})."
+        """What the errors were taken against, and where."""
+        if not self.reference:
+            return f"The errors are not known: {self.reference_ends}."
+        x, (start, end) = self.problem.independent, (self.t[0], self.t[-1])
+        where = f"at {self.t.size} times from {x} = {start:.6g} to {end:.6g}"
+        lines = [
+            f"Errors relative to each component's largest value, {where}, against {self.reference} "
+            f"(itself good to {self.accuracy:.1g}, found in {_seconds(self.reference_seconds)})."
+        ]
+        if self.reference_ends:
+            lines.append(f"Beyond, errors are not known: {self.reference_ends}.")
+        if any(entry.partial and math.isfinite(entry.error) for entry in self.entries):
+            lines.append("In brackets: of the part that was solved.")
+        return "\n".join(lines)
+
+    def reasons(self) -> list[str]:
+        """Why methods did not succeed, the same reason once."""
+        return list(
+            dict.fromkeys(
+                f"{entry.name}, rtol {entry.rtol:.0e}: {entry.message.rstrip('.')}."
+                for entry in self.entries
+                if not entry.success and entry.message
+            )
         )
 
     def as_dict(self) -> dict[str, Any]:
         """All figures, for JSON."""
         return {
-            "reference": self.reference,
-            "reference_accuracy": self.accuracy,
-            "entries": [{**entry.row(), "success": entry.success, "message": entry.message} for entry in self.entries],
+            "span": self.problem.span,
+            "compared": [float(self.t.min()), float(self.t.max())] if self.reference else None,
+            "reference": self.reference or None,
+            "reference_accuracy": _finite(self.accuracy),
+            "reference_seconds": self.reference_seconds,
+            "reference_ends": self.reference_ends or None,
+            "entries": [
+                {**entry.row(), "reached": entry.reached, "success": entry.success, "message": entry.message}
+                for entry in self.entries
+            ],
         }
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write the table; empty cells where a method has no such figure."""
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(COLUMNS)
+            writer.writerow(self.entries[0].row())
             writer.writerows(list(entry.row().values()) for entry in self.entries)
 
     def plot(self) -> Figure:
@@ -137,18 +200,30 @@ def cells(entry: Entry) -> list[str]:
     return [
         row["method"],
         f"{entry.rtol:.0e}",
-        _figure(row["error"]),
+        _error(entry),
         _figure(row["estimate"]),
         _seconds(entry.seconds),
         f"{entry.evaluations:,}" if entry.evaluations else "-",
         _count(entry.windows),
         _count(entry.weights),
-        row["status"],
+        entry.ended,
     ]
+
+
+def _error(entry: Entry) -> str:
+    """The true error as far as the reference tells it; in brackets if it is that of a part of the span."""
+    if not math.isfinite(entry.error):
+        return "-"
+    (error,), (sign,) = known_errors(np.array([entry.error]), np.array([entry.accuracy]))
+    return f"({sign}{error:.1e})" if entry.partial else f"{sign}{error:.1e}"
 
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.1e}"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _count(value: int | None) -> str:

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odenn.comparison.competitors import Competitor, Run, competitors
-from odenn.comparison.reference import Reference, find_reference
+from odenn.comparison.reference import Reference, find_reference, relative
 from odenn.comparison.result import Comparison, Entry
+from odenn.deliberate import is_deliberate
 from odenn.methods.outcome import Report
 from odenn.problem import IVP
+from odenn.verify import VerificationError
 
 Array = NDArray[np.float64]
 
@@ -35,7 +37,9 @@ def compare(
 
     The true error is taken against SymPy's formula where there is one, else against SciPy at tight tolerance (see
     `Solution.verify`), else against collocation at 1e-12, whose estimate is then shown. Errors are relative: for each
-    component the largest error divided by its largest value, and of these the largest.
+    component the largest error divided by its largest value, and of these the largest. A method that refuses the
+    problem or fails on it has a row that says so, and the reason stands below the table; where a method ends early, its
+    error is that of the part that it solved, in brackets.
 
     Parameters
     ----------
@@ -47,7 +51,8 @@ def compare(
         Relative tolerance, the same for all; several make curves in the work-precision picture. odenn's is that of the
         global error, SciPy's that of each step.
     seconds
-        Budget of each of odenn's methods at each tolerance.
+        Budget of each method at each tolerance, and of the search for a reference; without one SciPy's methods end
+        after 200,000 steps. References of problems given as text are kept: the next call does not search again.
     points
         Times at which the errors are taken.
     progress
@@ -73,7 +78,10 @@ def compare(
         raise ValueError(f"`seconds` must be positive or None, got {seconds!r}")
     tolerances = _tolerances(rtol)
     field = competitors(methods, seconds)
-    reference = find_reference(problem, points)
+    try:
+        reference = find_reference(problem, points, seconds)
+    except VerificationError as reason:
+        reference = _nothing_known(problem, points, str(reason))
     entries = [
         _entry(problem, competitor, tolerance, reference, progress) for competitor in field for tolerance in tolerances
     ]
@@ -81,6 +89,8 @@ def compare(
         problem=problem,
         reference=reference.method,
         accuracy=reference.accuracy,
+        reference_seconds=reference.seconds,
+        reference_ends=reference.ends,
         t=reference.t,
         entries=tuple(entries),
     )
@@ -103,28 +113,62 @@ def _entry(problem: IVP, competitor: Competitor, rtol: float, reference: Referen
 
     if progress is not None:
         progress(competitor.name, rtol, None)
-    competitor.prepare()
-    run, seconds = _timed(lambda: competitor.run(problem, rtol, reference.t, None if progress is None else report))
+    start = time.perf_counter()
+    try:
+        competitor.prepare()
+        run, seconds = _timed(lambda: competitor.run(problem, rtol, reference.t, None if progress is None else report))
+    except Exception as error:  # whatever it is, the others go on
+        run, seconds = _came_to_nothing(problem, reference.t, error), time.perf_counter() - start
+    assert problem.span is not None
     error = reference.relative(np.abs(run.values - reference.values))
-    covered = np.isfinite(error)
-    estimate = (
-        None if run.estimate is None else float(np.max(reference.relative(run.estimate), where=covered, initial=0))
-    )
+    solved = np.isfinite(run.values).all(axis=0)
+    nothing = not (solved & (reference.t != problem.t0)).any()
+    known = solved & np.isfinite(error)
+    estimate = None
+    if run.estimate is not None and not nothing:
+        scale = run.values[:, solved] if np.isnan(reference.values).all() else reference.values
+        estimate = float(relative(run.estimate[:, solved], scale).max())
     return Entry(
         name=competitor.name,
         rtol=rtol,
         success=run.success,
         status=run.status,
         message=run.message,
-        error=float(np.max(error, where=covered, initial=0.0)) if covered.any() else float("nan"),
-        estimate=estimate if covered.any() else None,
-        covered=float(covered.mean()),
+        error=float("nan") if nothing or not known.any() else float(error[known].max()),
+        accuracy=reference.accuracy,
+        estimate=estimate,
+        reached=run.reached,
+        span=problem.span,
+        independent=problem.independent,
         seconds=seconds,
         evaluations=run.evaluations,
         windows=run.windows,
         weights=run.weights,
         errors=error,
     )
+
+
+def _came_to_nothing(problem: IVP, t: Array, error: Exception) -> Run:
+    refused = is_deliberate(error)
+    t0 = float(problem.t0 or 0.0)
+    return Run(
+        values=np.full((problem.n, t.size), np.nan),
+        estimate=None,
+        reached=(t0, t0),
+        status="refused" if refused else "failed",
+        success=False,
+        message=str(error) if refused else f"{type(error).__name__}: {error}",
+        evaluations=0,
+        windows=None,
+        weights=None,
+    )
+
+
+def _nothing_known(problem: IVP, points: int, reason: str) -> Reference:
+    """Where there is no reference: methods are run all the same, and tell their estimates."""
+    assert problem.span is not None
+    t = np.linspace(*problem.span, points)
+    return Reference("", t, np.full((problem.n, points), np.nan), float("nan"), ends=reason)
 
 
 def _timed(run: Callable[[], Run]) -> tuple[Run, float]:

@@ -11,3 +11,4 @@ from odenn.verify.places import times as times
 from odenn.verify.places import tolerance as tolerance
 from odenn.verify.report import Verification as Verification
 from odenn.verify.report import VerificationError as VerificationError
+from odenn.verify.report import known_errors as known_errors

@@ -11,13 +11,16 @@ Array = NDArray[np.float64]
 
 
 def times(solution: Solution, points: int) -> Array:
-    """Times over what was solved, half spread evenly over time, half over the windows; in the problem's direction."""
+    """Times over what was solved, half spread evenly over time, half over the windows; in the problem's direction.
+
+    So many, or fewer where windows are so short that their times are equal to rounding.
+    """
     windows = solution.outcome.windows
     left, right = solution.span
     edges = np.append(windows.left, right)
     edges[0] = left
     place = (edges - left) / (right - left) + np.arange(edges.size) / windows.start.size
-    t = np.interp(np.linspace(0.0, 2.0, points), place, edges)
+    t = np.unique(np.interp(np.linspace(0.0, 2.0, points), place, edges))
     span = None if solution.problem is None else solution.problem.span
     backwards = (windows.length < 0).all() if span is None else span[0] > span[1]
     return t[::-1] if backwards else t

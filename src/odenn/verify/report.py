@@ -15,6 +15,18 @@ ROWS, ROWS_IN_REPR = 8, 3  # components in a report
 LENGTH = 60  # of the method in a repr
 
 
+def known_errors(errors: Array, accuracy: Array) -> tuple[Array, list[str]]:
+    """Errors (n,) as far as a reference of this accuracy (n,) tells them, and what is to be written before each.
+
+    The distance to a reference that is not accurate enough says only that the error is about as small as its own.
+
+    >>> known_errors(np.array([2e-9, 1e-13]), np.array([1e-12, 1e-12]))
+    (array([2.e-09, 1.e-12]), ['', '< '])
+    """
+    resolved = errors > accuracy
+    return np.where(resolved, errors, accuracy), ["" if known else "< " for known in resolved]
+
+
 class VerificationError(ValueError):
     """There is no reference to compare with, within the time limit."""
 
@@ -125,12 +137,12 @@ class Verification:
         """Name, true error, that relative, estimate, true / estimate of the components nearest to the tolerance."""
         with np.errstate(all="ignore"):
             worst = np.nan_to_num((self.true_error / self._allowed).max(axis=1))
-            true = np.where(self.resolved, self.max_true, self.reference_accuracy.max(axis=1))
+            true, signs = known_errors(self.max_true, self.reference_accuracy.max(axis=1))
             relative = true / np.abs(self.reference).max(axis=1)
             ratio = true / self.max_estimate
         rows: list[tuple[str, str, str, str, str]] = []
         for i in sorted(np.argsort(-worst, kind="stable")[:most].tolist()):
-            sign = "" if self.resolved[i] else "< "
+            sign = signs[i]
             rows.append(
                 (
                     self.names[i],
