@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Event = dict[str, Any]
 
-POINTS, FEWEST_POINTS, MOST_VALUES = 601, 101, 40_000  # of a curve: times, and values of all components together
+POINTS, FEWEST_POINTS, MOST_POINTS = 601, 101, 2001  # times of a curve
+POINTS_OF_WINDOW = 20  # a curve of many windows has many bends
+MOST_VALUES = 40_000  # of all components together
 TABLE = 11
 BETWEEN = 0.2  # seconds between two reports of progress
 MOST_LOSSES = 1000
@@ -284,9 +286,9 @@ def _curves(solution: Solution) -> Event:
     """The solution, its error estimate and its defect at times that show fast transients as well."""
     from odenn.verify import times, tolerance
 
-    points = min(max(MOST_VALUES // solution.n, FEWEST_POINTS), POINTS)
-    t = times(solution, points)
     windows, problem = solution.outcome.windows, solution.problem
+    wanted = min(max(POINTS, POINTS_OF_WINDOW * windows.start.size), MOST_POINTS)
+    t = times(solution, min(max(MOST_VALUES // solution.n, FEWEST_POINTS), wanted))
     with np.errstate(all="ignore"):
         defect = None if problem is None else _rows(solution.residual(t))
         y, error = _rows(solution(t)), _rows(solution.error(t))

@@ -73,11 +73,12 @@ class Workshop:
         return self.page.inner_text("#status")
 
     def figure(self, name: str) -> str:
-        return self.page.inner_text(f"#figures [data-figure='{name}'] dd")
+        """A figure of the summary with its note."""
+        return self.page.inner_text(f"#figures [data-figure='{name}'] dd").replace("\n", " ")
 
     def number(self, name: str) -> float:
         """A figure of the summary as a number, its note left out."""
-        return float(self.figure(name).split("\n")[0].removesuffix(" s").replace("\u2212", "-"))
+        return float(self.figure(name).split(" ")[0].replace("\u2212", "-"))
 
     def table(self) -> list[list[float]]:
         """The table of values: time, then value and error of each component; NaN where there is none."""

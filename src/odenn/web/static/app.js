@@ -80,7 +80,7 @@ const failure = (error) => (error instanceof TypeError ? "The server cannot be r
 async function handle(event, run, job) {
   switch (event.event) {
     case "queued":
-      if (!job.dragging) say(event.ahead ? `Waiting: ${event.ahead} ${event.ahead === 1 ? "run" : "runs"} ahead` : "Waiting for a free place …");
+      if (!job.dragging && !run.summary) say(event.ahead ? `Waiting: ${event.ahead} ${event.ahead === 1 ? "run" : "runs"} ahead` : "Waiting for a free place …");
       break;
     case "started":
       run.id = event.run;
@@ -468,7 +468,9 @@ function wire() {
     if (!chosen) return;
     view.hidden = [];
     view.axes = { x: "", y: "", z: "" };
-    await form.write(chosen.spec, chosen.ranges ?? {});
+    const reading = form.write(chosen.spec, chosen.ranges ?? {});
+    byId("gallery").value = chosen.name;
+    await reading;
     remember();
     if (form.method === "collocation") await submit();
   });

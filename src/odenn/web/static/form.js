@@ -35,6 +35,7 @@ export class Form {
     for (const id of ["equations", "initial", "span-from", "span-to"]) {
       byId(id).addEventListener("input", () => {
         byId("mathematics").classList.add("stale");
+        byId("gallery").value = ""; // it is no longer the problem from there
         later();
         edited();
       });
@@ -86,6 +87,7 @@ export class Form {
   write(given, ranges = {}) {
     const defaults = this.choices.defaults;
     const spec = { ...defaults, ...given };
+    byId("gallery").value = "";
     const network = { ...given.network };
     byId("equations").value = spec.equations;
     byId("initial").value = spec.initial ?? "";

@@ -37,13 +37,13 @@ const derivativeName = (name) => `${printed(name)}′`;
 const sizes = (values) => values.map((value) => (value === null || value === 0 ? null : Math.abs(value)));
 
 // Ticks at powers of ten alone, unless the values span less than two.
-function logarithmic(traces) {
+function logarithmic(traces, most = 9) {
   const values = traces.flatMap((trace) => trace.y).filter((value) => value > 0);
-  let [least, most] = [Infinity, 0];
-  for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
-  const decades = Math.log10(most / least);
+  let [least, largest] = [Infinity, 0];
+  for (const value of values) [least, largest] = [Math.min(least, value), Math.max(largest, value)];
+  const decades = Math.log10(largest / least);
   // Plotly draws powers larger than other ticks.
-  return { type: "log", exponentformat: "power", tickfont: { color: palette().muted, size: 10 }, ...(decades > 2 ? { dtick: Math.ceil(decades / 9) } : {}) };
+  return { type: "log", exponentformat: "power", tickfont: { color: palette().muted, size: 10 }, ...(decades > 2 ? { dtick: Math.ceil(decades / most) } : {}) };
 }
 
 const HOVER = "%{y:.6g}<extra>%{fullData.name}</extra>";
@@ -143,12 +143,12 @@ function comparisonPlot(runs, view) {
   };
 }
 
-function trainingPlot(runs) {
+function trainingPlot(runs, view, ticks = 9) {
   const traces = runs
     .filter((run) => run.losses?.length)
     .map((run, j) => line(run, j, "loss", run.losses.map(([step]) => step), run.losses.map(([, loss]) => (loss > 0 ? loss : null))));
   return {
-    traces, y: { ...logarithmic(traces), title: { text: "loss" } },
+    traces, y: { ...logarithmic(traces, ticks), title: { text: "loss" } },
     x: { title: { text: "iteration" }, ...(traces.every((trace) => trace.x.length < 12) ? { dtick: 1 } : {}) }, // no half iterations
     caption: traces.length ? "Loss while training" : "Collocation does not train: the weights are found directly, window by window",
   };
@@ -214,7 +214,7 @@ function layoutOf(box, made, independent, whole = null) {
   };
   if (made.three) {
     const scene = Object.fromEntries(["x", "y", "z"].map((place, k) => [`${place}axis`, { ...axis, title: { text: made.axes[k]?.print }, backgroundcolor: surface, showbackground: false }]));
-    scene.camera = { eye: { x: 1.5, y: 1.5, z: 0.8 }, center: { x: 0, y: 0, z: -0.14 } }; // all of it, without empty space above
+    scene.camera = { eye: { x: 0.8, y: -2, z: 0.7 }, center: { x: 0, y: 0, z: -0.15 } }; // all of it, without empty space above
     return { ...shared, margin: { l: 0, r: 0, t: 10, b: 0 }, scene, showlegend: made.traces.length > 2 };
   }
   const { title, ...xmore } = made.x ?? (whole ? { range: whole } : {});
@@ -244,7 +244,7 @@ export async function draw(box, tab, runs, view) {
 
 export async function drawLoss(box, losses) {
   const run = { losses, dash: 0 };
-  const made = trainingPlot([run]);
+  const made = trainingPlot([run], null, 4);
   const layout = layoutOf(box, made, "iteration");
   layout.margin = { l: 56, r: 8, t: 6, b: 36 };
   await Plotly.react(box, made.traces, layout, { ...CONFIG, displayModeBar: false });

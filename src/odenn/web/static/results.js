@@ -17,15 +17,14 @@ function figure(title, value, note = "", kind = "") {
 
 const WORK = [["windows", "window", "windows"], ["iterations", "iteration", "iterations"], ["evaluations", "evaluation", "evaluations"]];
 
+// The first count as a figure, the others in words.
 function work(summary) {
-  const parts = [];
-  for (const [key, one, many] of WORK) {
-    const count = summary.stats?.[key];
-    if (count) parts.push(`${count.toLocaleString("en")} ${count === 1 ? one : many}`);
-  }
-  const weights = summary.parameters;
-  if (typeof weights === "number") parts.push(`${weights.toLocaleString("en")} weights`);
-  return parts;
+  const counts = WORK.map(([key, one, many]) => [summary.stats?.[key], one, many]).filter(([count]) => count);
+  if (summary.parameters) counts.push([summary.parameters, "weight", "weights"]);
+  const unit = ([count, one, many]) => (count === 1 ? one : many);
+  const [first, ...others] = counts;
+  if (!first) return ["–", ""];
+  return [first[0].toLocaleString("en"), [unit(first), ...others.map((each) => `${each[0].toLocaleString("en")} ${unit(each)}`)].join(", ")];
 }
 
 export function showSummary(run) {
@@ -34,7 +33,6 @@ export function showSummary(run) {
   box.hidden = !summary;
   if (!summary) return;
   const met = summary.reached !== null && summary.asked !== null && summary.reached <= summary.asked;
-  const [first = "–", ...others] = work(summary);
   const figures = [
     figure("Result", summary.success ? "solved" : "not solved", summary.success ? "" : summary.status?.toLowerCase().replaceAll("_", " "), summary.success ? "good" : "bad"),
     figure("Error asked", short(summary.asked ?? summary.rtol), "relative"),
@@ -42,7 +40,7 @@ export function showSummary(run) {
   ];
   if (verified?.source) figures.push(figure("True error", short(verified.true_error), verified.source.startsWith("exact") ? "against the exact solution" : `against ${verified.source}`));
   else figures.push(figure("True error", "–", run.spec?.verify && !verified ? "being compared" : "not compared"));
-  figures.push(figure("Time", `${short(summary.seconds)} s`), figure("Work", first, others.join(", ")));
+  figures.push(figure("Time", `${short(summary.seconds)} s`), figure("Work", ...work(summary)));
   box.replaceChildren(...figures);
   const words = [];
   if (!summary.success && summary.message) words.push(sentence(summary.message));
