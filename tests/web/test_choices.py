@@ -68,6 +68,7 @@ def test_specification_round_trip() -> None:
         optimizer=odenn.TorchOptimiser(name="Adam", lr=0.01, iterations=50),
         data=odenn.RK4(0.1),
         windows=3,
+        device="cpu",
     )
 
 

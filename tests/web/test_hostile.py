@@ -321,3 +321,24 @@ def test_never_ending(tight: Any, name: str) -> None:
         assert last["kind"] == "limit"
         assert "memory" in last["message"] or "longer than" in last["message"]
     assert events[-1]["event"] == "end"
+
+
+def test_pages_that_do_not_read(tight: Any) -> None:
+    """More of them than there are workers: they keep neither a worker nor a place in the queue."""
+    host, port = tight.address.removeprefix("http://").split(":")
+    many = ", ".join(f"y{i}' = -y{i}" for i in range(100)) + "; " + ", ".join(f"y{i}(0) = 1" for i in range(100))
+    body = json.dumps({"equations": many, "span": [0, 5], "verify": False}).encode()
+    head = f"POST /api/runs HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    silent = [socket.socket() for _ in range(4)]
+    try:
+        for connection in silent:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect((host, int(port)))
+            connection.sendall(f"{head}\r\n\r\n".encode() + body)
+        time.sleep(1.0)
+        started = time.monotonic()
+        assert tight.the(tight.run(), "summary")["success"]
+        assert time.monotonic() - started < 5.0
+    finally:
+        for connection in silent:
+            connection.close()

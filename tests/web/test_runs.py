@@ -344,7 +344,7 @@ def test_solution_of_ones_own(served: Any, tmp_path: Path) -> None:
     events = served.events({"upload": answer["upload"]})
     curve, summary = served.the(events, "solution"), served.the(events, "summary")
     assert np.array_equal(curve["y"], solution(np.array(curve["t"])))
-    assert summary["problem"] == {"equations": LINEAR_PAIR, "params": {}, "span": [0, 2]}
+    assert summary["problem"] == {"equations": LINEAR_PAIR, "initial": "", "params": {}, "span": [0, 2]}
     assert served.download(events[0]["run"], "csv").text.startswith("x,y1,y2")
     assert "odenn.load('mine.odenn')" in served.download(events[0]["run"], "py").text
 

@@ -31,6 +31,7 @@ from odenn.web.workers import BusyError, Job, Lane
 
 BODY = 4_000_000  # bytes of JSON
 BODY_SECONDS = 30.0  # for a body to arrive
+SEND_SECONDS = 60.0  # for a part of an answer to be taken
 READ_SECONDS = 3.0
 GRACE = 10.0  # seconds that a run may take beyond its budget: for the data of a fit, and to end
 LOOK_SECONDS = 30.0  # to look at an upload, or to draw
@@ -305,7 +306,8 @@ class _Guard:
                 names = {name for name, _ in message["headers"]}
                 more = [(k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in names]
                 message = {**message, "headers": [*message["headers"], *more]}
-            await send(message)
+            async with asyncio.timeout(SEND_SECONDS):
+                await send(message)
 
         refusal = self._refusal(request)
         if refusal is not None:

@@ -187,6 +187,8 @@ class Specification:
             "optimizer": preset(self.optimizer.name, lr=self.optimizer.lr, iterations=self.optimizer.iterations),
             "windows": self.windows,
             "seed": self.seed,
+            # Networks of this size gain little by a GPU, which the runs would have to share.
+            "device": "cpu",
         }
         if self.method == "residual":
             if self.points is not None:

@@ -12,8 +12,8 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ STOP_SECONDS = 2.0  # for a job to notice that it is to stop
 WIND_UP = 30.0  # seconds for a job that has noticed, to make the error estimate of what it has
 START_SECONDS = 60.0  # for a worker to import what its jobs need
 JOBS = 2000  # of one worker, before a fresh one takes its place
+UNREAD = 20_000_000  # bytes of answers that wait for the page, at most
 GROWN = 2.5  # times the memory that a worker had after its first job
 
 Event = dict[str, Any]
@@ -139,9 +140,7 @@ class Lane:
 
     async def _warm(self) -> None:
         """Have one more worker ready; it takes a slot while it starts."""
-        async with aclosing(self._turn()) as turn:
-            async for _ in turn:
-                pass
+        await self._turn()
         try:
             if not self.closed and len(self._all) < self.slots:
                 self._idle.append(await self._new())
@@ -164,34 +163,53 @@ class Lane:
         BusyError
             If too many wait already.
         """
-        async with aclosing(self._turn()) as turn:
-            async for ahead in turn:
-                yield _line({"event": "queued", "ahead": ahead, "run": job.run})
-        worker: _Worker | None = None
-        watch: asyncio.Task[None] | None = None
+        if self._busy >= self.slots and self.full:
+            raise BusyError("too many runs are waiting: try again in a moment")
+        answers = _Answers()
+        task = self._spawn(self._do(job, answers))
         try:
-            with suppress(WorkerError):
-                worker = await self._take() if job.stopped is None and not self.closed else None
+            while (line := await answers.next()) is not None:
+                yield line
+        finally:
+            if not task.done():
+                job.abandoned = True
+                await self.stop(job)
+
+    async def _do(self, job: Job, answers: _Answers) -> None:
+        """A job from its place in the queue to its end; it does not wait for whoever reads the answers."""
+        worker: _Worker | None = None
+        has_slot = False
+        try:
+            await self._turn(lambda ahead: answers.add(_line({"event": "queued", "ahead": ahead, "run": job.run})))
+            has_slot = True
             if job.stopped is not None:
                 job.failure = _stopped()
-            elif worker is not None:
-                self._numbers += 1
-                job.number, worker.job, worker.jobs = self._numbers, job, worker.jobs + 1
-                worker.send({"job": job.number, "kind": job.kind, "argument": dict(job.argument)})
-                watch = asyncio.create_task(self._watch(worker, job))
-                if job.run:
-                    yield _line({"event": "started", "run": job.run})
-                async with aclosing(_answers(worker, job)) as answers:
-                    async for line in answers:
-                        yield line
-            if job.failure is None and job.result is None:
+            elif not self.closed:
+                worker = await self._take()
+                await self._watched(worker, job, answers)
+        except WorkerError:
+            pass  # which has no result
+        finally:
+            if job.result is None and job.failure is None:
                 job.failure = _lost(closed=self.closed)
             if job.failure is not None:
-                yield _line(job.failure)
+                answers.add(_line(job.failure))
+            answers.end()
+            if has_slot:
+                await self._give_back(worker, job)
+
+    async def _watched(self, worker: _Worker, job: Job, answers: _Answers) -> None:
+        """Let a worker do a job, within its limits."""
+        self._numbers += 1
+        job.number, worker.job, worker.jobs = self._numbers, job, worker.jobs + 1
+        if job.run:
+            answers.add(_line({"event": "started", "run": job.run}))
+        worker.send({"job": job.number, "kind": job.kind, "argument": dict(job.argument)})
+        watch = asyncio.create_task(self._watch(worker, job, answers))
+        try:
+            await _listen(worker, job, answers)
         finally:
-            if watch is not None:
-                watch.cancel()
-            self._spawn(self._give_back(worker, job))
+            watch.cancel()
 
     async def stop(self, job: Job) -> None:
         """Ask a job to end and keep what it has; one that does not notice is ended with its process."""
@@ -213,27 +231,26 @@ class Lane:
         self._all.clear()
         self._idle.clear()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
+        self._tasks.add(task)  # else nobody holds it, and it may vanish
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _turn(self) -> AsyncGenerator[int]:
-        """Wait for a slot; yields how many are ahead, when that changes."""
+    async def _turn(self, tell: Callable[[int], None] | None = None) -> None:
+        """Wait for a slot; `tell` gets how many are ahead, when that changes."""
         if self._busy < self.slots and not self._waiting:
             self._busy += 1
             return
-        if self.full:
-            raise BusyError("too many runs are waiting: try again in a moment")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         told = -1
         try:
             while not turn.done():
                 ahead = self._waiting.index(turn)
-                if ahead != told:
+                if tell is not None and ahead != told:
                     told = ahead
-                    yield ahead
+                    tell(ahead)
                 await asyncio.wait([turn], timeout=0.5)
         except BaseException:
             if turn.done():
@@ -278,9 +295,8 @@ class Lane:
         first = Job(kind="warm", argument={}, seconds=START_SECONDS, memory_mb=self.memory_mb)
         try:
             worker.send({"job": first.number, "kind": first.kind, "argument": {"torch": self.torch}})
-            async with asyncio.timeout(START_SECONDS), aclosing(_answers(worker, first)) as answers:
-                async for _ in answers:
-                    pass
+            async with asyncio.timeout(START_SECONDS):
+                await _listen(worker, first, _Answers())
         except BaseException as error:
             await self._end(worker)
             if isinstance(error, TimeoutError):
@@ -296,7 +312,7 @@ class Lane:
         await worker.process.wait()
         self._all.discard(worker)
 
-    async def _watch(self, worker: _Worker, job: Job) -> None:
+    async def _watch(self, worker: _Worker, job: Job, answers: _Answers) -> None:
         """End the process of a job that goes past its limits."""
         began = time.monotonic()
         looks = 0
@@ -316,25 +332,19 @@ class Lane:
                 job.failure = _too_much(f"it took longer than {job.seconds:g} s, its limit in time")
             elif job.stopped is not None and now - job.stopped > job.patience:
                 job.failure = _stopped()
+            elif answers.bytes > UNREAD:
+                job.failure = _too_much(f"more than {UNREAD // 10**6} MB of its answers were not taken by the page")
         worker.kill()
 
     async def _give_back(self, worker: _Worker | None, job: Job) -> None:
-        """Make the worker ready for the next job, or a new one; then the slot is free."""
+        """Keep the worker for the next job, or end it and start a new one; the slot is free."""
         try:
-            if worker is None:
-                return
-            if job.result is None and job.failure is None:  # the page is gone, the job is not
-                job.abandoned = True
-                await self.stop(job)
-                watch = asyncio.create_task(self._watch(worker, job))
-                async for _ in _answers(worker, job):
-                    pass
-                watch.cancel()
-            worker.job = None
-            if job.result is not None and not self._worn(worker):
-                self._idle.append(worker)
-                return
-            await self._end(worker)
+            if worker is not None:
+                worker.job = None
+                if job.result is not None and not self.closed and not self._worn(worker):
+                    self._idle.append(worker)
+                else:
+                    await self._end(worker)
         finally:
             self._release()
             if worker is not None and not self.closed and len(self._all) < self.slots and not self._waiting:
@@ -349,12 +359,34 @@ class Lane:
         return worker.jobs >= JOBS or memory > GROWN * worker.first_memory + 200 * 2**20
 
 
-async def _answers(worker: _Worker, job: Job) -> AsyncGenerator[bytes]:
-    """Lines for the page, until the job is done or its process is gone."""
+class _Answers:
+    """Lines on their way to the page, which may take its time."""
+
+    def __init__(self) -> None:
+        self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.bytes = 0
+
+    def add(self, line: bytes) -> None:
+        self.bytes += len(line)
+        self._lines.put_nowait(line)
+
+    def end(self) -> None:
+        self._lines.put_nowait(None)
+
+    async def next(self) -> bytes | None:
+        """The next line; None where there will be no more."""
+        line = await self._lines.get()
+        self.bytes -= len(line or b"")
+        return line
+
+
+async def _listen(worker: _Worker, job: Job, answers: _Answers) -> None:
+    """Pass on what a worker says, until the job is done or its process is gone."""
     assert worker.process.stdout is not None
     while line := await worker.process.stdout.readline():
         if line.startswith(b'{"event"'):
-            yield line
+            if not job.abandoned:
+                answers.add(line)
             continue
         answer = json.loads(line)
         if answer.get("stopping") == job.number:
