@@ -11,7 +11,6 @@ successes that are none, and writes benchmarks/results/certificate.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import time
 import warnings
@@ -23,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from rows import write_rows
 
 import odenn
 from odenn import MLP, RK4, DataFit, Euler, Reference, Residual, TorchOptimiser
@@ -130,10 +130,7 @@ def main() -> None:
     print(f"{good} of {len(rows)} ratios within [0.2, 5], median {np.median(ratios):.2f}", end="")
     print(f", {sum(row['success'] for row in rows)} successes, of them false: {sum(r['false_success'] for r in rows)}")
     if not options.quick:
-        with RESULTS.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(RESULTS, rows)
 
 
 if __name__ == "__main__":

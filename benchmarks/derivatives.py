@@ -9,7 +9,6 @@ pass for each output. Prints ratios and writes benchmarks/results/derivatives.cs
 
 from __future__ import annotations
 
-import csv
 import os
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from rows import write_rows
 from torch import Tensor
 
 import odenn
@@ -89,10 +89,7 @@ def measured(points: int) -> list[dict[str, Any]]:
 def main() -> None:
     torch.set_num_threads(1)
     rows = [row for points in (256, 2048) for row in measured(points)]
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(RESULTS, rows)
 
 
 if __name__ == "__main__":

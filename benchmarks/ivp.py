@@ -29,6 +29,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from numpy.typing import NDArray
+from rows import write_rows
 from scipy.integrate import solve_ivp
 
 import odenn
@@ -259,7 +260,8 @@ def draw(rows: Sequence[Row]) -> None:
         axis.grid(alpha=0.3)
         axis.set_xlabel("relative error reached")
         axis.set_ylabel("time / ms")
-    figure.axes[0].legend(fontsize=8)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(PICTURE, dpi=110)
 
@@ -279,11 +281,7 @@ def main() -> None:
         if options.only:
             report(rows)
             return
-        RESULTS.parent.mkdir(exist_ok=True)
-        with RESULTS.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(RESULTS, rows)
     rows = load(RESULTS)
     report(rows)
     report_levels(rows)

@@ -18,7 +18,6 @@ compilation included (tolerances are arguments of the compiled function, so it i
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import sys
 import time
@@ -39,6 +38,7 @@ import diffrax  # noqa: E402
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
+from rows import write_rows  # noqa: E402
 
 from odenn import zoo  # noqa: E402
 
@@ -159,11 +159,7 @@ def main() -> None:
     for problem in map(zoo.get, options.names or zoo.names()):
         for name, (solver, stepped) in solvers(problem).items():
             rows += measure(problem, name, solver, stepped)
-            options.csv.parent.mkdir(parents=True, exist_ok=True)
-            with options.csv.open("w", newline="") as file:  # after every ladder: a run that is stopped keeps its rows
-                writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
-                writer.writeheader()
-                writer.writerows(rows)
+            write_rows(options.csv, rows)  # after every ladder: a run that is stopped keeps its rows
 
 
 if __name__ == "__main__":

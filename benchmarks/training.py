@@ -12,7 +12,6 @@ Prints median and worst over the seeds and writes benchmarks/results/training.cs
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import time
 import warnings
@@ -23,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from rows import write_rows
 
 import odenn
 from odenn import zoo
@@ -107,10 +107,7 @@ def main() -> None:
         print(f"{what} error median {np.median(errors):.1e} worst {max(errors):.1e}", end="")
         print(f"   time median {np.median(seconds):6.1f} s worst {max(seconds):6.1f} s", flush=True)
         rows += mine
-        with RESULTS.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(RESULTS, rows)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +248,22 @@ def test_nothing_global_changes() -> None:
 def test_points_are_checked(points: Any) -> None:
     with pytest.raises(ValueError, match="`points` must be a whole number, 2 or more"):
         plot_solution(solved("y' = -y; y(0) = 1", (0, 1)), points)
+
+
+@pytest.mark.parametrize("high", [0.3, 0.6, 5.0])
+def test_labels_of_few_decades_do_not_overlap(high: float) -> None:
+    from odenn.plot.scales import label_decades
+    from odenn.plot.style import blank
+
+    figure = blank(4, 3)
+    panel: Any = figure.add_subplot()
+    panel.plot([0.08, high], [1, 2], "o")
+    panel.set_xscale("log")
+    label_decades(panel.xaxis)
+    figure.canvas.draw()
+    ticks = panel.xaxis.get_major_ticks() + panel.xaxis.get_minor_ticks()
+    low, top = panel.get_xlim()
+    labels = [tick.label1 for tick in ticks if low <= tick.get_loc() <= top and tick.label1.get_text()]
+    assert {"0.1", "0.2"} <= {label.get_text() for label in labels}
+    boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from odenn.comparison.result import Comparison, Entry
+from odenn.plot.scales import label_decades
 from odenn.plot.style import COLOURS, blank
 
 MARKS = "osD^vP*X<>hd"
@@ -36,6 +37,8 @@ def work_precision(comparison: Comparison) -> Figure:
         axes.plot([], [], mark, color=colour, markersize=8, label=name)
     floor = f" ({FLOOR:g}: that or less)" if tiny else ""
     axes.set(xscale="log", yscale="log", xlabel=f"true relative error{floor}", ylabel="time in s")
+    label_decades(axes.xaxis)
+    label_decades(axes.yaxis)
     title = "Time and error; lower left is better; hollow: tolerance missed, or a part of the span only"
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)

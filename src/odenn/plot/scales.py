@@ -12,6 +12,7 @@ from odenn.solution import Solution
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 PEAKED = 1e3  # largest over typical value: from here on a linear axis shows a line along zero and a spike
 SPIKED = 1e8  # the same for what changes sign: logarithms on both sides of zero are hard to read, spikes are not
@@ -65,6 +66,17 @@ class Scale:
         (panel.xaxis if axis == "x" else panel.yaxis).set_major_locator(locator)
         if self.kind == "negative log":
             set_limits(None, -self.low)
+
+
+def label_decades(axis: Axis) -> None:
+    """Label 1, 2, 5 of each decade on a logarithmic axis of fewer than two, where matplotlib's own labels overlap."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if high < 100 * low:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 def is_transient(solution: Solution, t0: float) -> bool:

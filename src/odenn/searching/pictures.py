@@ -6,7 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from odenn.plot.style import COLOURS, blank
+from odenn.plot.scales import label_decades
+from odenn.plot.style import COLOURS, blank, frame
 from odenn.searching.result import Search, Tried
 
 MARKS = "osD^vP*"
@@ -23,17 +24,20 @@ def overview(search: Search) -> Figure:
         for tried in search.tried:
             axes.plot(getattr(tried, name), max(tried.error, 1e-16), **_style(tried, activations, optimisers))
         axes.set(xscale="log", yscale="log", xlabel=label, ylabel="true relative error")
-        axes.grid(alpha=0.3)
+        label_decades(axes.xaxis)
+        frame(axes)
     legend: Any = figure.axes[-1]
     for k, activation in enumerate(activations):
         legend.plot([], [], "o", color=COLOURS[k % len(COLOURS)], label=activation)
-    for k, optimiser in enumerate(optimisers):
+    for k, optimiser in enumerate(optimisers if len(optimisers) > 1 else ()):
         legend.plot([], [], MARKS[k % len(MARKS)], color="grey", label=optimiser)
-    legend.plot([], [], "o", color="grey", markerfacecolor="none", label="pruned")
+    if any(tried.pruned for tried in search.tried):
+        legend.plot([], [], "o", color="grey", markerfacecolor="none", label="pruned")
     legend.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     bars: Any = figure.add_subplot(grid[1, :])
     importances = sorted(search.importances.items(), key=lambda pair: pair[1])
     bars.barh([name for name, _ in importances], [share for _, share in importances], color=COLOURS[0])
+    frame(bars)
     bars.set(xlim=(0, 1), xlabel="share of the variance of log error" if importances else "too few trials to tell")
     return figure
 
