@@ -335,6 +335,16 @@ def test_data_of_ones_own(served: Any, tmp_path: Path) -> None:
     assert "/" not in failed["message"]  # no path of the server's
 
 
+def test_data_as_spreadsheets_write_them(served: Any) -> None:
+    """Semicolons, decimal commas, and a column of remarks."""
+    rows = "\n".join(f"{a:.2f};{np.exp(-a):.12f};fine".replace(".", ",") for a in np.linspace(0, 2, 41))
+    answer = served.upload("measured.csv", f"time;y;remark\n{rows}\n".encode()).json()
+    assert answer["columns"] == ["time", "y", "remark"]
+    fit = {"method": "data-fit", "data": {"kind": "csv", "upload": answer["upload"]}, "rtol": 1e-3}
+    curve = served.the(served.run("y' = -y; y(0) = 1", **fit), "solution")
+    assert_allclose(curve["y"][0], np.exp(-np.array(curve["t"])), atol=1e-3)
+
+
 def test_solution_of_ones_own(served: Any, tmp_path: Path) -> None:
     """A saved solution is shown like a run, can be had in other formats, and verified in Python."""
     solution = odenn.solve(odenn.parse(LINEAR_PAIR, span=(0, 2)))

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odenn.deliberate import is_deliberate
+from odenn.methods.csv_table import SEPARATORS, read_columns
 from odenn.methods.outcome import Report
 from odenn.web.specification import Limits, Specification
 
@@ -45,6 +46,7 @@ TABLE = 11
 BETWEEN = 0.2  # seconds between two reports of progress
 MOST_LOSSES = 1000
 MOST_ENDS = 500  # of windows
+MOST_COLUMNS, MOST_TRIED = 200, 10  # of a CSV file; that are looked at for numbers
 MISSING = 30  # names that are offered as parameters at once
 VERIFY_SECONDS = 10.0
 
@@ -258,6 +260,7 @@ class _Progress:
                     "windows": report.windows,
                     "seconds": now - self._started,
                     "losses": [[k, _number(loss)] for k, loss in losses],
+                    "hint": None if report.hint is None else in_page_words(str(report.hint)),
                     **_so_far(report),
                 }
             )
@@ -467,29 +470,37 @@ def load(argument: Event, control: Control) -> Event:
 
 
 def table(argument: Event, control: Control) -> Event:
-    """Look at an uploaded CSV file: columns and rows."""
+    """Look at an uploaded CSV file: its columns, and whether any of them holds numbers.
+
+    Which ones are needed is not known before there are equations; other columns may hold what they like.
+    """
+    path = argument["path"]
     try:
-        with open(argument["path"], newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file, strict=True) if row]
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = sum(1 for line in file if line.strip())
+            file.seek(0)
+            start = file.readline().lstrip("\ufeff")
+        headers = [next(csv.reader([start], delimiter=separator), []) for separator in SEPARATORS]
     except (UnicodeDecodeError, csv.Error) as error:
         return {"message": f"this is no CSV file in UTF-8: {error}"}
-    if len(rows) < 2:
+    columns = [name.strip() for name in max(headers, key=len)]
+    if lines < 2:
         return {"message": "this CSV file has no rows below its header"}
-    columns = [name.strip() for name in rows[0]]
-    if len(columns) < 2 or len(columns) > 500:
+    if not 2 <= len(columns) <= MOST_COLUMNS:
         return {"message": f"a CSV file needs a column for the time and one for each component, got {len(columns)}"}
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) != len(columns) or not all(_is_number(cell) for cell in row):
-            shown = ", ".join(row)[:60]
-            return {"message": f"line {number} of the CSV file must hold {len(columns)} finite numbers, got {shown!r}"}
-    return {"columns": columns, "rows": len(rows) - 1}
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
+    refusals: list[str] = []
+    for name in columns[1 : 1 + MOST_TRIED]:
+        try:
+            t, values = read_columns(path, [name], [])
+        except csv.Error as error:
+            return {"message": f"this is no CSV file: {error}"}
+        except ValueError as error:
+            refusals.append(str(error).replace(repr(path), "this CSV file"))
+            continue
+        if np.isfinite([t, values[name]]).all():
+            return {"columns": columns, "rows": lines - 1}
+        refusals.append(f"column {name!r} of this CSV file holds numbers that are not finite")
+    return {"message": refusals[0]}
 
 
 def export(argument: Event, control: Control) -> Event:
