@@ -65,6 +65,32 @@ def test_encodings(start: Start, arguments: tuple[str, ...], encoding: str) -> N
     out.decode(encoding)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+@pytest.mark.parametrize(
+    "arguments", [("solve", *DECAY), ("solve", *DECAY, "--json"), ("zoo",), ("compare", *DECAY, "--methods", "LSODA")]
+)
+def test_a_full_disk_behind_stdout(arguments: tuple[str, ...], environment: dict[str, str], tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "odenn", *arguments],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd=tmp_path,
+        )
+    assert (done.returncode, done.stderr.decode()) == (1, "odenn: stdout: No space left on device\n")
+
+
+def test_a_home_that_cannot_be_written_to(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    process = start("--install-completion", "bash", HOME=str(tmp_path / "file"))
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, b"")
+    assert err.startswith(b"odenn: ")
+    assert err.count(b"\n") == 1
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_names_that_a_console_cannot_show(start: Start, encoding: str) -> None:
     """They become question marks, in answers and in complaints, and carets stay where they belong."""
@@ -179,6 +205,22 @@ def test_progress_and_interrupt(terminal: Callable[..., Terminal], tmp_path: Pat
     assert long.text.rstrip().endswith("interrupted")
     assert "Traceback" not in long.text
     assert not list(tmp_path.iterdir())
+
+
+@unix
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_plain_lines(terminal: Callable[..., Terminal], variables: dict[str, str]) -> None:
+    """Without colours, or a cursor to move, what goes on is said line by line."""
+    comparison = terminal("compare", *DECAY, "--methods", "LSODA,RK45", "--seconds", "1", **variables)
+    assert comparison.wait() == 0
+    assert "\x1b" not in comparison.text
+    first = "looking for a reference\nSciPy LSODA at rtol 1e-06\nSciPy RK45 at rtol 1e-06\n"
+    assert plain(comparison.text).startswith(first)
+    long = terminal("solve", *LONG, **variables)
+    long.until("ends at 1e+07")
+    os.kill(long.process.pid, signal.SIGINT)
+    assert long.wait() == 130
+    assert not re.search(r"\x1b\[[0-9;?]*[^0-9;?m]", long.text)  # bold at most
 
 
 @unix

@@ -36,12 +36,35 @@ def test_search_as_json(odenn_cli: Call) -> None:
     assert "mattered" in figures["sentence"]
 
 
+def test_compare_ends_with_1_where_no_method_solves_it(odenn_cli: Call) -> None:
+    pole = ("y' = y^2; y(0) = 1", "--span", "0", "2", "--methods", "collocation,RK45", "--rtol", "1e-4,1e-6")
+    result = odenn_cli("compare", *pole, "--json")
+    assert result.exit_code == 1
+    entries = json.loads(result.stdout)["entries"]
+    assert [entry["rtol"] for entry in entries] == [1e-4, 1e-6, 1e-4, 1e-6]
+    for entry in entries:
+        assert not entry["success"]
+        assert entry["message"]
+        assert entry["covered"] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_compare_trains_on_the_device(odenn_cli: Call) -> None:
+    result = odenn_cli("compare", *DECAY, "--methods", "residual,collocation", "--device", "meta")
+    assert result.exit_code == 0
+    rows = {line.split()[0]: line for line in result.stdout.splitlines() if line}
+    assert rows["residual"].endswith("refused")
+    assert rows["collocation"].endswith("success")
+    assert "residual, rtol 1e-06: device 'meta' cannot be used" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("compare", *DECAY, "--methods", "colocation"), "did you mean collocation?"),
         (("compare", *DECAY, "--methods", "LSODA,,"), "--methods takes names by commas"),
-        (("compare", *DECAY, "--rtol", "small"), "--rtol takes a number"),
+        (("compare", *DECAY, "--rtol", "small"), "--rtol takes numbers by commas"),
+        (("compare", *DECAY, "--rtol", "1e-4,"), "--rtol takes numbers by commas"),
+        (("compare", "-y' = y; y(0) = 1", "--span", "0", "1"), "--span 0 1 --"),
         (("compare", *DECAY, "--plot", "missing/a.png"), "missing"),
         (("search", *DECAY, "--depth", "1-x"), "--depth takes whole numbers"),
         (("search", *DECAY, "--width", "0"), "`width` must be whole numbers"),
@@ -57,7 +80,7 @@ def test_mistakes(odenn_cli: Call, arguments: tuple[str, ...], words: str) -> No
 
 
 def test_search_without_its_libraries(odenn_cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("odenn.searching.run.find_spec", lambda name: None)
+    monkeypatch.setattr("odenn.extras.find_spec", lambda name: None)
     result = odenn_cli("search", *DECAY)
     assert result.exit_code == 2
-    assert 'pip install "odenn[search]"' in " ".join(result.stderr.split())
+    assert "searching needs optuna and cloudpickle: pip install " in " ".join(result.stderr.split())

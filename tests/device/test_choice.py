@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -253,3 +254,13 @@ def test_on_cuda(make: Callable[[str], odenn.Residual]) -> None:
     there = solution(torch.tensor(t, device="cuda"))
     assert there.device.type == "cuda"
     assert np.allclose(there.cpu().detach().numpy(), solution(t), rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", [odenn.Collocation, odenn.Residual, odenn.DataFit])
+def test_there_is_one_cpu(method: Any) -> None:
+    problem = odenn.parse("y' = -y; y(0) = 1", span=(0, 1))
+    for device in ("cpu", "cpu:0", torch.device("cpu"), torch.device("cpu:0")):
+        assert odenn.solve(problem, rtol=1e-3, method=method(device=device)).success
+    for device in ("cpu:3", torch.device("cpu:3")):
+        with pytest.raises(ValueError, match="cpu:3"):
+            odenn.solve(problem, method=method(device=device))

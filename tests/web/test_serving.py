@@ -16,7 +16,6 @@ import pytest
 from typer.testing import CliRunner
 
 import odenn
-from odenn.cli import _web
 from odenn.cli._app import app
 
 
@@ -92,8 +91,7 @@ def test_host_that_is_not_here() -> None:
 
 
 def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_web, "find_spec", lambda name: None)
+    monkeypatch.setattr("odenn.extras.find_spec", lambda name: None if name == "plotly" else name)
     result = CliRunner().invoke(app, ["web"])
     assert result.exit_code == 2
-    assert "pip install" in result.stderr
-    assert "odenn[web]" in result.stderr
+    assert "odenn web needs plotly: pip install " in result.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +14,9 @@ import typer
 import odenn
 from odenn import Solution
 from odenn.cli import _options as options
+from odenn.cli._command import EquationsCommand
 from odenn.cli._doctor import bench_device, doctor
-from odenn.cli._failures import UsageError, reported, user_mistakes
+from odenn.cli._failures import UNSOLVED, UsageError, reported, say, user_mistakes
 from odenn.cli._files import check_outputs, load_solution, whole
 from odenn.cli._methods import Choice, MethodName, chosen_method, file_of
 from odenn.cli._problems import file_of_equations, stated_problem
@@ -23,8 +26,6 @@ from odenn.cli._workshop import compare, search
 
 if TYPE_CHECKING:
     from odenn.verify import Verification, VerificationError
-
-UNSOLVED = 1  # exit code
 
 app = typer.Typer(
     name="odenn",
@@ -43,7 +44,17 @@ def main() -> None:
     # Nearly all that importing makes is there to stay: looking through it for garbage takes a sixth of the start-up.
     gc.set_threshold(100_000)
     tolerate_narrow_encodings()
-    app()
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:  # a full disk behind stdout, a home that cannot be written to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes again at its end
+        if error.errno is None:  # not the system's word: a library that cannot be loaded
+            raise
+        say(f"{error.filename or 'stdout'}: {error.strerror}")
+        sys.exit(UNSOLVED)
 
 
 def _print_version(wanted: bool) -> None:
@@ -61,7 +72,7 @@ def common(
     """Take the options that need no command."""
 
 
-@app.command(no_args_is_help=True)
+@app.command(no_args_is_help=True, cls=EquationsCommand)
 def solve(
     equations: options.Equations,
     span: options.Span,
@@ -75,6 +86,7 @@ def solve(
     seconds: options.Seconds = None,
     stiff: options.Stiff = None,
     compile: options.Compile = False,  # noqa: A002 - the word of odenn.solve
+    device: options.Device = None,
     seed: options.Seed = None,
     optimizer: options.Optimizer = None,
     epochs: options.Epochs = None,
@@ -106,7 +118,7 @@ def solve(
     choice = Choice(
         method=method, network=network, seconds=seconds, stiff=stiff, compile=compile or None, optimizer=optimizer,
         epochs=epochs, lr=lr, windows=windows, stages=stages, training_points=training_points, data=data, seed=seed,
-        checkpoint=checkpoint,
+        device=device, checkpoint=checkpoint,
     )  # fmt: skip
     with reported():
         check_outputs(
@@ -274,8 +286,8 @@ def zoo(
             print_zoo_problem(Output(), chosen[0])
 
 
-app.command(no_args_is_help=True)(compare)
-app.command(no_args_is_help=True)(search)
+app.command(no_args_is_help=True, cls=EquationsCommand)(compare)
+app.command(no_args_is_help=True, cls=EquationsCommand)(search)
 app.command()(web)
 app.command()(doctor)
 app.command("bench-device")(bench_device)

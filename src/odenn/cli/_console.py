@@ -17,6 +17,11 @@ class Output(Console):
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
 
+    @property
+    def plain(self) -> bool:
+        """Whether a terminal is to be written line by line: without colours (NO_COLOR), or without a cursor to move."""
+        return self.no_color or self.is_dumb_terminal
+
     def on_broken_pipe(self) -> None:
         self.quiet = True
         # What Python still has in its buffer would fail again when it is flushed at exit.

@@ -13,6 +13,7 @@ from odenn.deliberate import is_deliberate
 if TYPE_CHECKING:
     from odenn.cli._console import Output
 
+UNSOLVED = 1  # exit codes
 USAGE = 2
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 
@@ -42,7 +43,9 @@ def user_mistakes() -> Generator[None]:
     except (ValueError, TypeError, ImportError) as error:
         if not is_deliberate(error):
             raise
-        raise UsageError(str(error)) from error
+        from odenn.cli._report import in_options
+
+        raise UsageError(in_options(str(error))) from error
 
 
 def say(message: str, *, kind: str = "", err: Output | None = None) -> None:

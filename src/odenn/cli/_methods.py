@@ -81,6 +81,7 @@ class Choice:
     training_points: int | None = None
     data: str | None = None
     seed: int | None = None
+    device: str | None = None
 
 
 def chosen_method(choice: Choice) -> Collocation | Residual | DataFit:
@@ -98,6 +99,7 @@ def chosen_method(choice: Choice) -> Collocation | Residual | DataFit:
         "windows": None if choice.windows is None else windows_of(choice.windows),
         "max_seconds": choice.seconds,
         "seed": choice.seed,
+        "device": choice.device,
         "stages": choice.stages,
         "points": choice.training_points,
         "data": None if choice.data is None else data_source(choice.data),
@@ -190,7 +192,9 @@ def _collocation(choice: Choice) -> Collocation:
         units = odenn.Legendre()
     else:
         units = odenn.Features(activation=name, seed=choice.seed or 0)
-    return odenn.Collocation(network=units, stiff=choice.stiff, max_seconds=choice.seconds)
+    return odenn.Collocation(
+        network=units, stiff=choice.stiff, max_seconds=choice.seconds, device=choice.device or "auto"
+    )
 
 
 def _optimizer(choice: Choice) -> LevenbergMarquardt | TorchOptimiser | None:

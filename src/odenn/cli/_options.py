@@ -95,6 +95,15 @@ Compile = Annotated[
     bool,
     Option("--compile", help="Compile with Numba: pays for long solves only.", rich_help_panel=METHOD),
 ]
+Device = Annotated[
+    str | None,
+    Option(
+        metavar="DEVICE",
+        help="Where networks are trained: auto, cpu, cuda, cuda:1, ...",
+        show_default="auto",
+        rich_help_panel=METHOD,
+    ),
+]
 Seed = Annotated[
     int | None,
     Option(metavar="N", help="Of the random weights.", show_default="0", rich_help_panel=METHOD),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from odenn.cli._console import Output
 
 PATIENCE = 1.0  # seconds without a bar
+PAUSE = 5.0  # seconds between two lines, where there is no bar
 WIDEST = 40  # columns of the bar
 WORDS = 68  # columns that percentage, time and words take
 
@@ -86,6 +89,25 @@ class SpanBar:
         return f"{self._variable} = {at}{again}, {windows}, iteration {record.iteration}, loss {record.loss:.1e}"
 
 
+class PlainLines(SpanBar):
+    """The words of the bar, a line every few seconds."""
+
+    _said = math.inf
+
+    def show(self) -> None:
+        self._said = 0.0
+
+    def hide(self) -> None:
+        self._said = math.inf
+
+    def __call__(self, report: Report) -> None:
+        super().__call__(report)
+        now = time.monotonic()
+        if now - self._said >= PAUSE:
+            self._console.paragraph(f"{report.fraction:.0%}: {self.words}")
+            self._said = now
+
+
 @contextmanager
 def watched(problem: IVP) -> Generator[Callable[[Report], None] | None]:
     """Give a callback for `odenn.solve`; its bar shows after a second, on a terminal only. Warnings go by it."""
@@ -96,7 +118,7 @@ def watched(problem: IVP) -> Generator[Callable[[Report], None] | None]:
     from odenn.cli._console import Output
 
     console = Output(stderr=True)
-    bar = SpanBar(problem, console)
+    bar = (PlainLines if console.plain else SpanBar)(problem, console)
     timer = Timer(PATIENCE, bar.show)  # a clock of its own: the first call back may take long (compilation)
     timer.daemon = True
     timer.start()

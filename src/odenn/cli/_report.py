@@ -36,6 +36,8 @@ _OPTIONS = (  # what Python calls it, and the command line
     ("MLP([32] * 5)", "--network 32x5:tanh"),
     ("at least 16 `points`", "--training-points 16 or more"),
     ('activation "tanh" or "sin"', "tanh or sin in --network"),
+    ("zoo.names() lists all", "`odenn zoo` lists all"),
+    ("method=odenn.Residual(device=...)", "--method residual"),
     ("raise max_windows or max_seconds of the method", "raise --seconds"),
 )
 INDENT = 12  # of what a saved solution holds, beside its name

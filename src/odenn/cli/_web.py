@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
-from odenn.cli._failures import UsageError, reported, say
+from odenn.cli._failures import UsageError, reported, say, user_mistakes
+from odenn.extras import need
 
 PACKAGES = ("starlette", "uvicorn", "plotly", "latex2mathml", "psutil")
 
@@ -31,9 +31,8 @@ def web(
     odenn web --port 8000 --no-browser
     """
     with reported():
-        missing = [name for name in PACKAGES if find_spec(name) is None]
-        if missing:
-            raise UsageError(f"odenn web needs {', '.join(missing)}: pip install 'odenn[web]'")
+        with user_mistakes():
+            need("odenn web", "web", *PACKAGES)
         from odenn.web.serving import serve
         from odenn.web.specification import Limits
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
+from typer import Exit, Option
 
 import odenn
 from odenn import Report
 from odenn.cli import _options as options
-from odenn.cli._failures import UsageError, reported, user_mistakes
+from odenn.cli._failures import UNSOLVED, UsageError, reported, user_mistakes
 from odenn.cli._figures import plain_number
 from odenn.cli._files import check_outputs, whole
 from odenn.cli._methods import MethodName, OptimizerName, windows_of
@@ -37,10 +37,15 @@ Methods = Annotated[
 ]
 Rtols = Annotated[
     list[str] | None,
-    Option("--rtol", metavar="RTOL", help="Relative tolerance; repeat it for a curve.", show_default="1e-6"),
+    Option(
+        "--rtol",
+        metavar="RTOL",
+        help="Relative tolerances, by commas or by repeating it: a curve each.",
+        show_default="1e-6",
+    ),
 ]
 Budget = Annotated[
-    float | None, Option(metavar="SECONDS", help="Budget of each of odenn's methods.", show_default=False)
+    float | None, Option(metavar="SECONDS", help="Budget of each method, and of the reference.", show_default=False)
 ]
 ErrorsPlot = Annotated[
     Path | None, Option(metavar="FILE", help="Picture of the errors over the span.", rich_help_panel=options.OUTPUT)
@@ -57,6 +62,7 @@ def compare(
     methods: Methods = None,
     rtol: Rtols = None,
     seconds: Budget = None,
+    device: options.Device = None,
     plot: options.Plot = None,
     plot_errors: ErrorsPlot = None,
     csv: options.Csv = None,
@@ -68,7 +74,10 @@ def compare(
 
     odenn compare "y'' = -y; y(0) = 0, y'(0) = 1" --span 0 10 --methods collocation,residual,LSODA
 
-    odenn compare "y' = -y; y(0) = 1" --span 0 5 --rtol 1e-4 --rtol 1e-8 --plot work-precision.png
+    odenn compare "y' = -y; y(0) = 1" --span 0 5 --rtol 1e-4,1e-8 --plot work-precision.png
+
+    [bold]Exit codes[/bold] 0 a method came to the end within its tolerance, by its own account (SciPy's is that of each
+    step); 1 none did; 2 a mistake in the call.
     """
     with reported():
         check_outputs(
@@ -76,21 +85,27 @@ def compare(
             {"the equations": file_of_equations(equations)},
         )
         tolerances = [
-            plain_number(text, f"--rtol takes a number, such as 1e-8, got {text!r}") for text in rtol or ["1e-6"]
+            plain_number(text, f"--rtol takes numbers by commas, such as 1e-4,1e-8, got {given!r}")
+            for given in rtol or ["1e-6"]
+            for text in given.split(",")
         ]
         problem = stated_problem(equations, span, initial, param)
-        with user_mistakes(), _status() as say:
+        with user_mistakes(), _status() as show:
+            show("looking for a reference")
             result = odenn.compare(
                 problem,
                 None if methods is None else _words(methods, "--methods", "collocation,LSODA"),
                 rtol=tolerances,
                 seconds=seconds,
-                progress=lambda name, rtol, report: say(_comparing(name, rtol, report)),
+                device=device,
+                progress=lambda name, rtol, report: show(*_comparing(name, rtol, report)),
             )
         _write(csv, result.to_csv)
         _draw(plot, result.plot)
         _draw(plot_errors, result.plot_errors)
         _print(dumps(result.as_dict(), allow_nan=False) if json else str(result))
+        if not result.success:
+            raise Exit(UNSOLVED)
 
 
 def search(
@@ -159,9 +174,9 @@ def search(
         _print(dumps(found.as_dict(), allow_nan=False) if json else str(found))
 
 
-def _comparing(name: str, rtol: float, report: Report | None) -> str:
+def _comparing(name: str, rtol: float, report: Report | None) -> tuple[str, str]:
     reached = "" if report is None else f", {100 * report.fraction:.0f} % of the span"
-    return f"{name} at rtol {rtol:g}{reached}"
+    return f"{name} at rtol {rtol:g}", reached
 
 
 class _Searching:
@@ -196,16 +211,26 @@ def _counts(text: str, option: str, example: str) -> list[int]:
 
 
 @contextmanager
-def _status() -> Generator[Callable[[str], None]]:
-    """A line on the terminal that says what is going on; nothing elsewhere."""
+def _status() -> Generator[Callable[..., None]]:
+    """Says on a terminal what is going on, and as a second text how far it is: in one line, or one after the other.
+
+    The latter where colours are not wanted (NO_COLOR) or the terminal cannot move its cursor.
+    """
     from odenn.cli._console import Output
 
-    console = Output(stderr=True)
-    if not console.is_terminal:
-        yield lambda text: None
-        return
-    with console.status("") as status:
-        yield status.update
+    console, said = Output(stderr=True), ""
+    status = None if console.plain or not console.is_terminal else console.status("")
+
+    def show(text: str, detail: str = "") -> None:
+        nonlocal said
+        if status is not None:
+            status.update(text + detail)
+        elif console.is_terminal and text != said:
+            console.paragraph(text)
+        said = text
+
+    with status or nullcontext():
+        yield show
 
 
 def _write(path: Path | None, write: Callable[[Path], None]) -> None:

@@ -47,6 +47,7 @@ OWN: dict[str, Callable[[], Method]] = {
     "residual": _residual,
     "data-fit": _data_fit,
 }
+TRAINED = ("residual", "data-fit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +84,10 @@ class Competitor:
             import_module(self.module)
 
 
-def competitors(methods: Iterable[Any] | Mapping[str, Any] | None, seconds: float | None) -> tuple[Competitor, ...]:
-    """What the user named; `seconds` limits each of them.
+def competitors(
+    methods: Iterable[Any] | Mapping[str, Any] | None, seconds: float | None, device: Any = None
+) -> tuple[Competitor, ...]:
+    """What the user named; `seconds` limits each of them, and those that train are given the device.
 
     Raises
     ------
@@ -97,7 +100,7 @@ def competitors(methods: Iterable[Any] | Mapping[str, Any] | None, seconds: floa
         methods = [methods]
     chosen = DEFAULT if methods is None else methods
     pairs = chosen.items() if isinstance(chosen, Mapping) else [(None, method) for method in chosen]
-    found = tuple(_competitor(cast(Any, name), method, seconds) for name, method in pairs)
+    found = tuple(_competitor(cast(Any, name), method, seconds, device) for name, method in pairs)
     names = [competitor.name for competitor in found]
     if not names:
         raise ValueError(f"`methods` is empty: name at least one of {', '.join((*OWN, *SCIPY))}")
@@ -107,7 +110,7 @@ def competitors(methods: Iterable[Any] | Mapping[str, Any] | None, seconds: floa
     return found
 
 
-def _competitor(name: str | None, method: Any, seconds: float | None) -> Competitor:
+def _competitor(name: str | None, method: Any, seconds: float | None, device: Any) -> Competitor:
     if isinstance(method, str):
         known = {known.lower(): known for known in (*OWN, *SCIPY)}
         if method.lower() not in known:
@@ -117,7 +120,10 @@ def _competitor(name: str | None, method: Any, seconds: float | None) -> Competi
         exact = known[method.lower()]
         if exact in SCIPY:
             return Competitor(name or f"SciPy {exact}", _scipy(exact, seconds), "scipy.integrate")
-        return Competitor(name or exact, _own(OWN[exact](), seconds))
+        own = OWN[exact]()
+        if device is not None and exact in TRAINED:
+            own = replace(cast(Any, own), device=device)
+        return Competitor(name or exact, _own(own, seconds))
     if not is_method(method):
         raise TypeError(
             f"`methods` must hold names ({', '.join((*OWN, *SCIPY))}) or methods such as odenn.Residual(), "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from odenn.deliberate import is_deliberate
 from odenn.methods.outcome import Report
 from odenn.problem import IVP
 from odenn.verify import VerificationError
+
+if TYPE_CHECKING:
+    import torch
 
 Array = NDArray[np.float64]
 
@@ -31,6 +34,7 @@ def compare(
     rtol: float | Sequence[float] = 1e-6,
     seconds: float | None = None,
     points: int = 1001,
+    device: str | torch.device | None = None,
     progress: Watch | None = None,
 ) -> Comparison:
     """Solve a problem by several methods and say what each one reached, and in which time.
@@ -55,6 +59,8 @@ def compare(
         after 200,000 steps. References of problems given as text are kept: the next call does not search again.
     points
         Times at which the errors are taken.
+    device
+        Where "residual" and "data-fit" are trained; default "auto". Method objects have their own.
     progress
         Called with the competitor's name, the tolerance and, for odenn's methods, their `Report`.
 
@@ -77,7 +83,7 @@ def compare(
     if seconds is not None and not seconds > 0:
         raise ValueError(f"`seconds` must be positive or None, got {seconds!r}")
     tolerances = _tolerances(rtol)
-    field = competitors(methods, seconds)
+    field = competitors(methods, seconds, device)
     try:
         reference = find_reference(problem, points, seconds)
     except VerificationError as reason:

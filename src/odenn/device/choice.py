@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # matrices in float64, at which GPUs for games are slow: they stay on the CPU until `odenn bench-device` has measured
 # otherwise.
 LEAST_WORK = 1e8
+CPU_NAMES = ("cpu", "cpu:0")  # torch takes "cpu:3" as well, and means the same
 
 
 def work_of(*, weights: int, residuals: int, gauss_newton: bool) -> int:
@@ -38,14 +39,16 @@ def check_device(device: Any) -> None:
     """
     import torch
 
-    if isinstance(device, torch.device) or device == "auto":
+    if device == "auto":
         return
     try:
-        if not isinstance(device, str):
+        if not isinstance(device, str | torch.device):
             raise TypeError
-        torch.device(device)
+        place = torch.device(device)
     except (RuntimeError, TypeError):
         raise ValueError(f'`device` must be "auto", "cpu", "cuda" or a torch.device, got {device!r}') from None
+    if place.type == "cpu" and str(place) not in CPU_NAMES:
+        raise ValueError(f'`device` is {str(place)!r}, but there is one CPU, which has all cores: say "cpu"')
 
 
 def chosen(device: str | torch.device, *, weights: int, residuals: int, gauss_newton: bool) -> torch.device:

@@ -11,11 +11,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, replace
-from importlib.util import find_spec
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from odenn.comparison.reference import find_reference
+from odenn.extras import need
 from odenn.methods.residual import Residual
 from odenn.problem import IVP
 from odenn.searching.logging import quiet
@@ -90,7 +90,7 @@ def search(
     ValueError
         For choices that are no choices; for a storage that belongs to another problem or method.
     ImportError
-        Without Optuna: pip install "odenn[search]".
+        Without Optuna, with the command that installs it.
 
     Examples
     --------
@@ -252,9 +252,7 @@ def _check(problem: Any, trials: Any, seconds: Any, processes: Any) -> None:
         raise ValueError(f"`seconds` must be positive or None, got {seconds!r}")
     if not (isinstance(processes, int) and processes >= 1):
         raise ValueError(f"`processes` must be a positive whole number, got {processes!r}")
-    missing = [name for name in ("optuna", "cloudpickle") if find_spec(name) is None]
-    if missing:
-        raise ImportError(f'searching needs {" and ".join(missing)}: pip install "odenn[search]"')
+    need("searching", "search", "optuna", "cloudpickle")
 
 
 def _workers(processes: int, client: Any) -> Workers:

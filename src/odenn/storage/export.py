@@ -17,6 +17,7 @@ from numpy.polynomial.legendre import leggauss
 from torch import Tensor, nn
 
 from odenn._version import __version__
+from odenn.extras import need
 from odenn.methods.trained import TrainedNetworks
 from odenn.solution import Solution
 from odenn.storage.files import replace_file
@@ -48,13 +49,9 @@ def export_onnx(solution: Solution, path: str | PathLike[str]) -> None:
     """
     if not solution.outcome.windows.start.size:
         raise ValueError(f"nothing was solved that could be exported: {solution.message}")
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  # pyright: ignore[reportUnusedImport] - torch translates with it
-    except ImportError as error:
-        raise ImportError(
-            f"exporting to ONNX needs the package {error.name}: pip install onnx onnxscript", name=error.name
-        ) from error
+    need("exporting to ONNX", "onnx", "onnx", "onnxscript")  # torch translates with the second
+    import onnx
+
     module, model = _exported(solution)
     model.producer_name, model.producer_version = "odenn", __version__
     left, right = solution.span

@@ -36,8 +36,9 @@ def all_problems() -> tuple[ZooProblem, ...]:
 
 
 def get(name: str) -> ZooProblem:
-    """Return the problem called `name`; raise ValueError, with the nearest name, if there is none."""
+    """Return the problem called `name`; raise ValueError, with names that are near, if there is none."""
     if name in _PROBLEMS:
         return _PROBLEMS[name]
-    near = get_close_matches(name, _PROBLEMS, n=1, cutoff=0.0)[0]
-    raise ValueError(f"`name` is {name!r}, which the zoo does not have. Did you mean {near!r}? zoo.names() lists all.")
+    near = " or ".join(repr(close) for close in get_close_matches(name, _PROBLEMS))
+    hint = f" Did you mean {near}?" if near else ""
+    raise ValueError(f"`name` is {name!r}, which the zoo does not have.{hint} zoo.names() lists all.")

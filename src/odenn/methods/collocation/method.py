@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from odenn.device.choice import CPU_NAMES
 from odenn.methods.collocation import engine
 from odenn.methods.collocation.engine import Control, State, Store
 from odenn.methods.outcome import Outcome, Progress, Report, Stats
@@ -84,10 +85,10 @@ class Collocation:
             raise ValueError(f"`max_windows` must be a positive whole number, got {self.max_windows!r}")
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise ValueError(f"`max_seconds` must be positive or None, got {self.max_seconds!r}")
-        if str(self.device) not in ("auto", "cpu"):
+        if str(self.device) not in ("auto", *CPU_NAMES):
             raise ValueError(
-                f"Collocation computes on the CPU, got device={str(self.device)!r}: leave it out, or train a network "
-                "there, method=odenn.Residual(device=...)"
+                f"Collocation computes on the CPU, device='cpu', got {str(self.device)!r}: leave it out, or train a "
+                "network there, method=odenn.Residual(device=...)"
             )
 
     def run(self, problem: IVP, *, rtol: float, atol: Array | None, progress: Progress | None = None) -> Outcome:
