@@ -151,14 +151,14 @@ def test_csv_of_other_programs(tmp_path, separator, comma):
     assert found.dy is None  # of one component only
 
 
-def test_decimal_commas_with_three_digits(tmp_path):
+def test_csv_of_decimal_commas_with_three_digits(tmp_path):
     """0,125 is no number of thousands, so neither is 1,250 beside it."""
     path = tmp_path / "run.csv"
-    path.write_text("x;y;dy\n0,000;1,250;-1e-1\n0,125;1,125;2,5E0\n")
+    path.write_text("x;y;dy\n0,000;1,250;-1e-1\n0,125;1,125;2,5E0\n0,250;1,000;0\n0,375;+1;1\n")
     found = CSV(path).trajectory(odenn.parse("y' = y; y(0) = 1", span=(0, 1)))
-    np.testing.assert_array_equal(found.t, [0, 0.125])
-    np.testing.assert_array_equal(found.y, [[1.25, 1.125]])
-    np.testing.assert_array_equal(found.dy, [[-0.1, 2.5]])
+    np.testing.assert_array_equal(found.t, [0, 0.125, 0.25, 0.375])
+    np.testing.assert_array_equal(found.y, [[1.25, 1.125, 1, 1]])
+    np.testing.assert_array_equal(found.dy, [[-0.1, 2.5, 0, 1]])
 
 
 def test_first_order_optimiser_with_batches():
