@@ -9,7 +9,7 @@ import numpy as np
 
 from odenn.networks.tables import Array
 
-BLOCK = 64  # points of one window that are computed together: the innermost loops run over them and are vectorised
+BLOCK = 256  # points of one window that are computed together: the innermost loops run over them and are vectorised
 
 
 @numba.njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
@@ -41,13 +41,13 @@ def legendre_values(left: Array, start: Array, length: Array, value: Array, weig
                     psi[b] = factor * (after[b] - before[b])
                 before, now, after = now, after, before
             for i in range(n):
-                weight, row = weights[w, i, j], sums[i]
+                weight = weights[w, i, j]
                 if j == 0:
                     for b in range(size):
-                        row[b] = weight * psi[b]
+                        sums[i, b] = weight * psi[b]
                 else:
                     for b in range(size):
-                        row[b] += weight * psi[b]
+                        sums[i, b] += weight * psi[b]
         for i in range(n):
             for b in range(size):
                 out[i, first + b] = value[w, i] + length[w] * sums[i, b]

@@ -48,6 +48,8 @@ ENGINE = (
     "assemble", "state_slopes", "sweep", "newton", "spread", "driven_scale", "start_slopes", "nearest_ratio",
     "shorter_place", "growth", "solve_window", "is_smooth", "reconsider", "record", "blur", "march",
 )  # fmt: skip
+# A call that hands over a few arrays takes as long as a small product.
+INLINED = {"add_product", "integrate", "distance", "excess", "row_peaks", "spread"}
 
 
 def _function_at(signature: Any) -> Any:
@@ -132,7 +134,8 @@ def march() -> Callable[..., tuple[int, int, State]]:
         for name in names:
             source = _copy(getattr(module, name), namespace, module.__name__)
             fast = {"contract", "reassoc"} if module is loops else False  # sums may be vectorised; NaN stays NaN
-            namespace[name] = numba.njit(cache=True, error_model="numpy", fastmath=fast)(source)
+            inline = name in INLINED
+            namespace[name] = numba.njit(cache=True, error_model="numpy", fastmath=fast, forceinline=inline)(source)
     namespace.update(rhs_at=rhs_at, jacobian_at=jacobian_at, borrowed=borrowed, engine_march=namespace["march"])
     compiled = numba.njit(cache=True, error_model="numpy")(_copy(enter, namespace, __name__))
 

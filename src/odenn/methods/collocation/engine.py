@@ -47,7 +47,7 @@ AIM_SWEEPS = 22.0
 AIM_NEWTON = 8.0
 NEWTON = 8  # iterations of simplified Newton, likewise
 SHARP = 10  # nodes from which on slopes that are smooth look smooth
-PATIENCE = 3  # windows of sweeps, smooth and yet slow, before Newton is tried
+PATIENCE = 5  # windows of sweeps, smooth and yet slow, before Newton is tried
 TRIES = 8  # windows that Newton gets to show that it is faster
 SWEEP_ERROR = 0.1  # of the local tolerance is left to the iteration; the error measured at the fine nodes sees it
 NEWTON_ERROR = 0.02  # likewise; the next step is dear, but a stiff equation magnifies what is left
@@ -170,8 +170,12 @@ def sweep(
     first = np.inf
     used, good = SWEEPS, False
     G, Z = np.empty_like(F), np.empty_like(za)
+    first_order = layout.n == za.shape[0]
     for k in range(SWEEPS):
-        assemble(F, za, hK, layout, Z)
+        if first_order:  # as `assemble` does it, with less around it
+            integrate(F, hK, za, Z)
+        else:
+            assemble(F, za, hK, layout, Z)
         rhs(t, Z, p, G)
         change = distance(G, F, scale)
         F, G = G, F

@@ -16,41 +16,46 @@ def product(A: Array, B: Array) -> Array:
     if A.shape[0] > FEW:
         return np.dot(A, B)
     out = np.zeros((A.shape[0], B.shape[1]))
-    add_product(A, B, out)
+    add_product(A, B, out, out)
     return out
 
 
-def add_product(A: Array, B: Array, out: Array) -> None:
-    """out += A B."""
+def add_product(A: Array, B: Array, start: Array, out: Array) -> None:
+    """out = start + A B; `start` may be `out`."""
     n, m = A.shape
     k = B.shape[1]
     # Four rows of B at a time: an inner loop that is vectorised, and a quarter of the traffic to `out`.
     for i in range(n):
-        j = 0
-        while j + 4 <= m:
+        j = m % 4
+        a0, a1, a2 = A[i, 0] if j > 0 else 0.0, A[i, 1] if j > 1 else 0.0, A[i, 2] if j > 2 else 0.0
+        if j == 0:
+            for c in range(k):
+                out[i, c] = start[i, c]
+        elif j == 1:
+            for c in range(k):
+                out[i, c] = start[i, c] + a0 * B[0, c]
+        elif j == 2:
+            for c in range(k):
+                out[i, c] = start[i, c] + a0 * B[0, c] + a1 * B[1, c]
+        else:
+            for c in range(k):
+                out[i, c] = start[i, c] + a0 * B[0, c] + a1 * B[1, c] + a2 * B[2, c]
+        while j < m:
             a0, a1, a2, a3 = A[i, j], A[i, j + 1], A[i, j + 2], A[i, j + 3]
             for c in range(k):
                 out[i, c] += a0 * B[j, c] + a1 * B[j + 1, c] + a2 * B[j + 2, c] + a3 * B[j + 3, c]
             j += 4
-        while j < m:
-            a = A[i, j]
-            for c in range(k):
-                out[i, c] += a * B[j, c]
-            j += 1
 
 
 def integrate(A: Array, B: Array, start: Array, out: Array) -> None:
     n, k = out.shape
-    if n > FEW:
-        np.dot(A, B, out)
-        for i in range(n):
-            for c in range(k):
-                out[i, c] += start[i, c]
+    if n <= FEW:
+        add_product(A, B, start, out)
         return
+    np.dot(A, B, out)
     for i in range(n):
         for c in range(k):
-            out[i, c] = start[i, c]
-    add_product(A, B, out)
+            out[i, c] += start[i, c]
 
 
 def put_product(A: Array, B: Array, out: Array, k: int) -> None:

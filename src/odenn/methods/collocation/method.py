@@ -200,10 +200,11 @@ def _march(
         overhead=3e-7 if method.compile else (1e-5 if problem.vectorized else 1e-4),
         stiff=0 if method.stiff is False or not can_be_stiff else (2 if method.stiff else 1),
     )
-    # The length over which the equation, linearised, moves by its own size; the error control does the rest. The
+    # The length over which the equation, linearised, moves by its own size; error control does the rest. The
     # Jacobian's entries depend on units; of a first window that is far too short nothing would be seen.
     speed = problem.initial_speed
-    first = max(min(0.1 * span, 1.0 / speed if speed > 0 else span), min(100 * control.smallest, span))
+    first = min(1.0 / speed, 0.5 * span) if speed > 0 else 0.1 * span
+    first = max(first, min(100 * control.smallest, span))
     state = engine.begin(t0, problem.initial, first, n, bool(method.stiff))
     r = max(explicit.weights.shape[1], implicit.weights.shape[1] if can_be_stiff else 0)
     M = max(explicit.fine_nodes.size, implicit.fine_nodes.size)
