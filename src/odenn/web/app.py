@@ -41,6 +41,7 @@ HEADERS = {
     # Plotly writes style elements; pictures of plots are data: and blob: addresses.
     "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "cache-control": "no-cache",  # after an upgrade no module of the old page may stay
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",

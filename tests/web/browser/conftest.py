@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,8 +109,8 @@ class Workshop:
         return self.page.evaluate(f"performance.getEntriesByName('{name}').map(entry => entry.duration / 1000)")
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+@contextmanager
+def running() -> Iterator[str]:
     """The address of `odenn web` in a process of its own."""
     command = [sys.executable, "-m", "odenn", "web", "--port", "0", "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -118,6 +119,13 @@ def server() -> Iterator[str]:
         assert "http://" in line, line
         yield line.split()[2]
         process.terminate()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address that all tests share."""
+    with running() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import { labels } from "./differences.js";
 import { clearError, FieldError, refusal, showError } from "./errors.js";
 import { Form } from "./form.js";
 import { decode, encode } from "./link.js";
-import { axesOf, draw, drawLoss, lineSample } from "./plots.js";
+import { axesOf, draw, drawLoss, lineSample, TIMED } from "./plots.js";
 import { clearSummary, say, showDownloads, showSummary, showTable, showWindows } from "./results.js";
 import { events, stop } from "./stream.js";
 
@@ -14,7 +14,7 @@ const AT_FIELD = "Not solved: see the message at the field that is marked.";
 const SETTLED = 500; // ms without a move of a slider
 const COMPONENTS_AT_FIRST = 6;
 
-const view = { tab: "solution", hidden: [], axes: { x: "y0", y: "y1", z: "t" }, three: false };
+const view = { tab: "solution", hidden: [], axes: { x: "y0", y: "y1", z: "t" }, three: false, logarithmic: false };
 let current = null; // the run that is shown
 let pinned = []; // runs that are kept for comparison
 let active = null; // {controller, run, started, dragging}: the run that is under way
@@ -279,6 +279,9 @@ function components() {
 
 function arrangeControls(count) {
   byId("components").hidden = count < 2 || ["phase", "training"].includes(view.tab);
+  byId("logarithmic-field").hidden = !count || !TIMED.includes(view.tab);
+  byId("logarithmic-name").textContent = current?.solution?.independent ?? form.independent;
+  byId("logarithmic").checked = view.logarithmic;
   byId("phase-axes").hidden = view.tab !== "phase" || !count;
   for (const part of document.querySelectorAll("[data-three]")) part.hidden = !view.three;
   byId("three").checked = view.three;
@@ -386,6 +389,7 @@ async function restore(hash) {
   if (Array.isArray(shown.hidden)) view.hidden = shown.hidden.map(String);
   view.axes = { ...view.axes, ...shown.axes };
   view.three = Boolean(shown.three);
+  view.logarithmic = Boolean(shown.logarithmic);
   pinned = [];
   current = null;
   known = "";
@@ -496,6 +500,11 @@ function wire() {
       redraw();
     });
   }
+  byId("logarithmic").addEventListener("change", (event) => {
+    view.logarithmic = event.target.checked;
+    remember();
+    redraw();
+  });
   byId("three").addEventListener("change", (event) => {
     view.three = event.target.checked;
     arrangeControls(known.split("\n").length);

@@ -77,6 +77,8 @@ export class Form {
     const source = byId("data-kind").value;
     byId("step-field").hidden = !["euler", "rk4"].includes(source);
     byId("csv-field").hidden = source !== "csv";
+    byId("hint-parameters").textContent =
+      `${method === "collocation" ? "Drag, and the curve follows." : "Solve trains with these values."} The numbers at the ends of a slider are its range.`;
     if (byId("optimizer").value === "lm") byId("lr").closest(".field").hidden = true;
     byId("csv-name").textContent = this.upload
       ? `${this.upload.name}: ${this.upload.rows} rows of ${this.upload.columns.join(", ")}`

@@ -46,6 +46,8 @@ function logarithmic(traces, most = 9) {
   return { type: "log", exponentformat: "power", tickfont: { color: palette().muted, size: 10 }, ...(decades > 2 ? { dtick: Math.ceil(decades / most) } : {}) };
 }
 
+const narrow = () => matchMedia("(max-width: 44rem)").matches;
+
 const HOVER = "%{y:.6g}<extra>%{fullData.name}</extra>";
 
 // The axes of a phase portrait: the independent variable, the components, their derivatives.
@@ -59,10 +61,11 @@ export function axesOf(solution) {
 
 function line(run, k, name, x, y, more = {}) {
   const { line: style, ...rest } = more;
+  const older = narrow() && run.dash > 0; // there is no room for all of them: the list of runs names these
   return {
     type: "scatter", mode: "lines", x, y, hovertemplate: HOVER, connectgaps: false,
-    name: run.label ? `${name} · ${escaped(run.label)}` : name,
-    line: { color: colour(k), dash: DASHES[run.dash % DASHES.length], width: 2, ...style }, ...rest,
+    name: run.label && (older || !narrow()) ? `${name} · ${escaped(run.label)}` : name, showlegend: !older,
+    line: { color: colour(k), dash: DASHES[run.dash % DASHES.length], width: 2, simplify: false, ...style }, ...rest,
   };
 }
 
@@ -183,11 +186,12 @@ function phasePlot(runs, view) {
   };
 }
 
+export const TIMED = ["solution", "error", "defect", "comparison"]; // over the independent variable
+
 const KINDS = {
   solution: solutionPlot, error: errorPlot, defect: defectPlot, comparison: comparisonPlot, training: trainingPlot, phase: phasePlot,
 };
 
-const wide = (box) => box.clientWidth > 620;
 
 const LEAST_PART = 0.2; // of the span: a solution on less would be a line on the edge of the plot
 
@@ -202,9 +206,9 @@ function wholeSpan(runs) {
   return null;
 }
 
-function layoutOf(box, made, independent, whole = null) {
+function layoutOf(made, independent, whole = null) {
   const { ink, muted, grid, surface } = palette();
-  const font = { family: getComputedStyle(document.body).fontFamily, size: wide(box) ? 13 : 12, color: ink };
+  const font = { family: getComputedStyle(document.body).fontFamily, size: narrow() ? 12 : 13, color: ink };
   const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: muted, tickcolor: muted, tickfont: { color: muted }, automargin: true, zeroline: false, exponentformat: "power", minexponent: 5 };
   const shared = {
     font, paper_bgcolor: surface, plot_bgcolor: surface, uirevision: "kept", margin: { l: 56, r: 12, t: 30, b: 40 },
@@ -232,20 +236,21 @@ export async function draw(box, tab, runs, view) {
   if (!made.traces.length && !runs.some((run) => run.solution)) made.caption = "No solution yet";
   else if (!made.traces.length && !["training", "comparison"].includes(tab)) made.caption = "Nothing to draw: no component is chosen, or no figures were returned";
   const independent = printed(runs.find((run) => run.solution)?.solution.independent ?? "t");
-  const layout = layoutOf(box, made, independent, wholeSpan(runs));
+  const layout = layoutOf(made, independent, wholeSpan(runs));
   layout.uirevision = tab;
+  if (view.logarithmic && layout.xaxis && TIMED.includes(tab)) Object.assign(layout.xaxis, { type: "log", range: undefined });
   const kind = made.three ? "three" : "flat";
   if (box.dataset.kind && box.dataset.kind !== kind) Plotly.purge(box); // a scene and axes do not share a canvas well
   box.dataset.kind = kind;
   box.dataset.traces = made.traces.length;
-  await Plotly.react(box, made.traces, layout, { ...CONFIG, displayModeBar: wide(box) ? "hover" : false });
+  await Plotly.react(box, made.traces, layout, { ...CONFIG, displayModeBar: narrow() ? false : "hover" });
   return made.traces.length ? made.caption : "";
 }
 
 export async function drawLoss(box, losses) {
   const run = { losses, dash: 0 };
   const made = trainingPlot([run], null, 4);
-  const layout = layoutOf(box, made, "iteration");
+  const layout = layoutOf(made, "iteration");
   layout.margin = { l: 56, r: 8, t: 6, b: 36 };
   await Plotly.react(box, made.traces, layout, { ...CONFIG, displayModeBar: false });
 }

@@ -1,5 +1,5 @@
 // The outcome of a run in words and figures: the summary line, the diagnosis, windows, table, files.
-import { byId, element, paragraph, sentence, short } from "./dom.js";
+import { byId, element, exact, paragraph, sentence, short } from "./dom.js";
 
 const SHOWN_WINDOWS = 400; // lines in the strip: more cannot be told apart
 
@@ -80,7 +80,7 @@ export function showTable(run) {
   byId("values-panel").hidden = !table;
   if (!table) return;
   const { names, independent } = run.solution;
-  const digits = (value) => (value === null ? "–" : Number(value.toPrecision(10)).toString().replace("e+", "e"));
+  const digits = (value) => (value === null ? "–" : exact(Number(value.toPrecision(10))));
   const head = [element("th", { scope: "col" }, independent)];
   for (const name of names) head.push(element("th", { scope: "col" }, name), element("th", { scope: "col" }, `error of ${name}`));
   const rows = table.t.map((t, j) => {
