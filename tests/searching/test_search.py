@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -49,19 +51,54 @@ def test_errors_are_true_errors_of_the_best_method(found: Search):
 
 
 def test_the_sentence_is_true_of_the_figures(found: Search):
-    medians = found.medians
-    spread = {name: max(group.values()) - min(group.values()) for name, group in medians.items()}
-    first = max(spread, key=spread.__getitem__)
+    first = max(found.shares, key=found.shares.__getitem__)
     assert found.sentence.startswith(f"{first.capitalize()} mattered most")
     group = {
-        choice: np.median([math.log10(t.error) for t in found.tried if getattr(t.structure, first) == choice])
-        for choice in medians[first]
+        choice: 10 ** np.mean([math.log10(t.error) for t in found.tried if getattr(t.structure, first) == choice])
+        for choice in found.means[first]
     }
-    assert group == pytest.approx(medians[first])
-    assert f"{10 ** min(group.values()):.1e}" in found.sentence
-    assert f"{10 ** max(group.values()):.1e}" in found.sentence
-    assert set(found.importances) == {"depth", "width", "activation"}
-    assert sum(found.importances.values()) == pytest.approx(1.0)
+    assert group == pytest.approx(found.means[first])
+    assert f"{min(group.values()):.1e}" in found.sentence
+    assert f"{max(group.values()):.1e}" in found.sentence
+
+
+def errors_of(found: Search, errors: dict[tuple[int, int, str], float]) -> Search:
+    """The same search with other errors; structures that are not named are gone."""
+    changed = [
+        replace(tried, error=error)
+        for tried in found.tried
+        if (error := errors.get((tried.structure.depth, tried.structure.width, tried.structure.activation))) is not None
+    ]
+    return replace(found, tried=tuple(sorted(changed, key=lambda tried: tried.error)))
+
+
+def test_shares_are_those_of_an_analysis_of_variance(found: Search):
+    """log10(error) = -2 depth - width/4 + 1 where both are large: effects that are known."""
+    logs = {
+        (depth, width, activation): -2.0 * depth - width / 4 + (depth == 2 and width == 12)
+        for depth in (1, 2)
+        for width in (4, 12)
+        for activation in ("tanh", "sin")
+    }
+    made = errors_of(found, {key: 10**value for key, value in logs.items()})
+    # Main effects (difference of the means)^2 / 4: 1.5^2, 1.5^2; of the combination (1/2)^2, all divided by 4.
+    total = 1.5**2 + 1.5**2 + 0.5**2
+    expected = {"depth": 2.25 / total, "width": 2.25 / total, "activation": 0.0, "combinations": 0.25 / total}
+    assert made.shares == pytest.approx(expected, abs=1e-12)
+    crossed = errors_of(found, {key: 10.0 ** -(3 + 4 * ((key[0] == 1) == (key[1] == 4))) for key in logs})
+    assert crossed.shares["combinations"] == pytest.approx(1.0)
+    assert "how they are combined accounts for 100 %" in crossed.sentence
+
+
+def test_gaps_in_the_table_leave_pairs(found: Search):
+    """With a structure missing the means of the choices have different company and are not compared."""
+    errors = {(1, 4, "tanh"): 1e-2, (1, 12, "tanh"): 1e-6, (2, 4, "tanh"): 1e-4, (1, 4, "sin"): 7.34e-2 * 100}
+    made = errors_of(found, errors)
+    assert made.means == made.shares == {}
+    assert made.pairs["width"] == pytest.approx({"factor": 1e4, "pairs": 1})
+    assert made.pairs["depth"] == pytest.approx({"factor": 1e2, "pairs": 1})
+    assert "a factor of 10,000 with width (1 pair), 730 with activation (1 pair), 100 with depth" in made.sentence
+    assert made.plot().axes[2].get_xlabel().startswith("not every combination has an error")
 
 
 def test_table_files_and_picture(found: Search, tmp_path: Path):
@@ -72,10 +109,11 @@ def test_table_files_and_picture(found: Search, tmp_path: Path):
     assert [float(row["error"]) for row in rows] == [tried.error for tried in found.tried]
     json.dumps(found.as_dict(), allow_nan=False)
     figure = found.plot()
+    assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()] == ["sin", "tanh"]
     assert [axes.get_xlabel() for axes in figure.axes] == [
         "weights of all windows",
         "CPU time in s",
-        "share of the variance of log error",
+        "share of the variance of the log error",
     ]
 
 
@@ -84,10 +122,11 @@ def test_hopeless_trials_are_pruned():
     lm = [LevenbergMarquardt(max_iterations=20)]
     adam = [odenn.TorchOptimiser(lr=lr, iterations=60) for lr in (1e-7, 1e-8, 1e-9)]
     found = search(problem(), depth=1, width=(4, 6, 8, 10), activation="tanh", optimizer=[*lm, *adam], method=TEMPLATE)
-    pruned = [tried for tried in found.tried if tried.pruned]
+    pruned = [tried for tried in found.tried if tried.status == "pruned"]
     assert pruned
-    assert all(tried.structure.optimizer.startswith("adam") for tried in pruned)
-    assert found.tried[0].structure.optimizer == "lm"
+    assert all(tried.structure.optimizer.startswith("TorchOptimiser(lr=1e-0") for tried in pruned)
+    assert found.tried[0].structure.optimizer == "LevenbergMarquardt(max_iterations=20)"
+    assert f"{len(pruned)} were pruned" in found.left_out
 
 
 def test_processes_give_what_one_process_gives(found: Search, tmp_path: Path):
@@ -107,6 +146,8 @@ def test_resumed_without_repeating(tmp_path: Path):
     first = search(problem(), **SMALL, method=TEMPLATE, storage=storage, progress=stop)
     assert seen == [1, 2, 3]
     assert len(first.tried) == 3
+    assert first.ended == "interrupted"
+    assert "3 of 8 structures were tried when it was interrupted" in str(first)
     again: list[int] = []
     second = search(
         problem(), **SMALL, method=TEMPLATE, storage=storage, progress=lambda done, total, tried: again.append(done)
@@ -115,6 +156,28 @@ def test_resumed_without_repeating(tmp_path: Path):
     assert {t.structure for t in first.tried} < {t.structure for t in second.tried}
     third = search(problem(), **SMALL, method=TEMPLATE, storage=storage)
     assert third.tried == second.tried
+
+
+def test_a_storage_serves_other_spaces(tmp_path: Path):
+    """A space that grows is filled up; of one that shrinks nothing outside is shown or picked."""
+    options = {"depth": 1, "activation": "tanh", "method": TEMPLATE, "storage": tmp_path / "journal"}
+    search(problem(), width=(4, 6), **options)
+    again: list[int] = []
+    grown = search(problem(), width=(12, 4, 6), **options, progress=lambda done, total, tried: again.append(done))
+    assert again == [3]
+    assert grown.tried[0].structure.width == 12
+    shrunk = search(problem(), width=(6, 4), **options)
+    assert {tried.structure.width for tried in shrunk.tried} == {4, 6}
+    assert shrunk.best.network == MLP([shrunk.tried[0].structure.width], "tanh")
+    assert "1 more in the storage lie outside this space" in str(shrunk)
+    assert {trial.params["width"] for trial in shrunk.study.trials} == {4, 6}
+
+
+def test_windows_are_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    options = {"depth": 1, "width": 4, "activation": "tanh", "rtol": 1e-4, "storage": tmp_path / "journal"}
+    first = search(problem(), **options)
+    monkeypatch.setattr("odenn.searching.run.solve", None)
+    assert search(problem(), **options).tried == first.tried
 
 
 KILLED = """
@@ -148,25 +211,101 @@ def test_a_killed_search_goes_on(tmp_path: Path):
 def test_fewer_trials_and_a_budget():
     assert len(search(problem(), **SMALL, method=TEMPLATE, trials=3).tried) == 3
     start = time.monotonic()
-    adam = odenn.TorchOptimiser(iterations=400)
-    few = search(problem(), depth=1, width=range(4, 44), activation="tanh", optimizer=adam, method=TEMPLATE, seconds=6)
-    assert 1 <= len(few.tried) < 40
+    few = search(
+        problem(), depth=1, width=range(4, 44), activation="tanh", method=TEMPLATE, seconds=6,
+        progress=lambda done, total, tried: time.sleep(1),
+    )  # fmt: skip
+    assert 1 <= len(few.tried) <= 6
+    assert not any(tried.status == "budget" for tried in few.tried)
+    assert f"{len(few.tried)} of 40 structures were tried when the time was up" in str(few)
     assert time.monotonic() - start < 60
 
 
-def test_an_activation_that_cannot_is_refused_not_fatal():
+def test_nothing_within_the_budget():
+    adam = odenn.TorchOptimiser(iterations=10**6)
+    with pytest.raises(ValueError, match=r"no training was finished within 0\.1 s"):
+        search(problem(), depth=1, width=4, optimizer=adam, method=TEMPLATE, seconds=0.1)
+
+
+def test_an_activation_that_cannot_is_left_out():
     second = odenn.parse("y'' = -y; y(0) = 0, y'(0) = 1", span=(0, 1))
-    found = search(second, depth=1, width=8, activation=("tanh", "relu"), method=Residual(windows=1))
-    assert found.tried[0].structure.activation == "tanh"
-    assert found.tried[1].status.startswith("refused: `network` with relu has no second derivative")
+    options = {"depth": 1, "method": Residual(windows=1)}
+    found = search(second, width=(4, 8), activation=("tanh", "relu"), **options)
+    assert [tried.status for tried in found.tried[2:]] == ["refused", "refused"]
+    assert found.tried[3].reason.startswith("`network` with relu has no second derivative")
+    assert set(found.means) == set(found.shares) == {"width"}
+    assert found.means["width"][4] == pytest.approx(
+        next(t.error for t in found.tried if (t.structure.width, t.structure.activation) == (4, "tanh"))
+    )
+    assert "2 of 4 structures could not be tried: `network` with relu" in found.left_out
+    assert "relu" not in [text.get_text() for text in found.plot().axes[1].get_legend().get_texts()]
+    assert max(map(len, str(found).split("\n\n")[0].splitlines())) < 100
+    with pytest.raises(ValueError, match="no structure came to an error: 2 of 2 structures could not be tried"):
+        search(second, width=(4, 8), activation="relu", **options)
+
+
+def test_a_solution_that_ends_before_the_span_does():
+    with pytest.raises(ValueError, match=r"ends at t = 1, before 2"):
+        search(odenn.parse("y' = y^2; y(0) = 1", span=(0, 2)), depth=1, width=4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Descent:
+    """An optimiser of one's own: another's, under another name."""
+
+    iterations: int = 30
+    paired: ClassVar[bool] = True
+
+    def minimise(self, objective, w, *, goal, watch=None, resume=None):
+        return LevenbergMarquardt(max_iterations=self.iterations).minimise(objective, w, goal=goal, watch=watch)
+
+
+def test_optimisers_of_ones_own():
+    both = [Descent(), Descent(iterations=3)]
+    found = search(problem(), depth=1, width=8, activation="tanh", optimizer=both, method=TEMPLATE)
+    assert {tried.structure.optimizer for tried in found.tried} == {"Descent", "Descent(iterations=3)"}
+    assert found.best.optimizer in both
+    with pytest.raises(ValueError, match="`optimizer` names a choice twice"):
+        search(problem(), optimizer=["lm", LevenbergMarquardt()])
 
 
 def test_the_storage_of_another_search_is_not_touched(tmp_path: Path):
     storage = tmp_path / "journal"
     options = {"depth": 1, "width": 4, "activation": "tanh", "method": Residual(windows=1), "storage": storage}
     search(problem(), **options)
-    with pytest.raises(ValueError, match=r"different: span, rtol|different: span"):
+    kept = storage.read_text()
+    for changed, words in (
+        ({"rtol": 1e-4}, r"\(different: rtol \(1e-08 there, 0.0001 now\)\)"),
+        ({"method": Residual(windows=2)}, r"\(different: windows of the method \(1 there, 2 now\)\)"),
+        ({"method": odenn.DataFit(windows=1)}, r"\(different: method \(Residual there, DataFit now\)\)"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            search(problem(), **{**options, **changed})
+    with pytest.raises(ValueError, match=r"\(different: span \("):
         search(odenn.parse(DECAY, span=(0, 3)), **options)
+    assert storage.read_text() == kept
+
+
+@pytest.mark.parametrize("content", ["hello\nworld\n", "no line", "[1]\n", "42\n", "sqlite"])
+def test_a_storage_that_is_none(tmp_path: Path, content: str):
+    """Refused in words and left as it is."""
+    file = tmp_path / "file"
+    file.write_text(content)
+    storage = f"sqlite:///{file}" if content == "sqlite" else file
+    with pytest.raises(ValueError, match=r"`storage` .* cannot be used: .*(no journal|not a database)"):
+        search(problem(), depth=1, width=4, storage=storage)
+    assert file.read_text() == content
+    with pytest.raises(ValueError, match="cannot be used: No such file"):
+        search(problem(), depth=1, width=4, storage=tmp_path / "missing" / "file")
+
+
+def test_a_journal_whose_last_line_was_cut(tmp_path: Path):
+    storage = tmp_path / "journal"
+    options = {"depth": 1, "width": (4, 6), "activation": "tanh", "method": TEMPLATE, "storage": storage}
+    search(problem(), **options)
+    storage.write_bytes(storage.read_bytes()[:-9])
+    for _ in range(2):
+        assert len(search(problem(), **options).tried) == 2
 
 
 def test_mistakes():
@@ -179,8 +318,15 @@ def test_mistakes():
         ({"trials": 0}, "`trials`"),
         ({"seconds": -1}, "`seconds`"),
         ({"processes": 0}, "`processes`"),
+        ({"depth": True}, "`depth` must be whole numbers"),
+        ({"trials": True}, "`trials`"),
+        ({"seconds": "3"}, "`seconds`"),
+        ({"client": 3, "processes": 2}, "exclude each other"),
     ):
         with pytest.raises(ValueError, match=words):
             search(problem(), **options)
     with pytest.raises(TypeError, match=r"dask\.distributed\.Client"):
         search(problem(), depth=1, width=4, method=TEMPLATE, client=3)
+    for method in (odenn.Collocation(), "residual"):
+        with pytest.raises(TypeError, match=r"`method` must be odenn\.Residual"):
+            search(problem(), method=method)

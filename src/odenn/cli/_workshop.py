@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import math
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from json import dumps
 from pathlib import Path
@@ -13,7 +14,7 @@ from typer import Exit, Option
 import odenn
 from odenn import Report
 from odenn.cli import _options as options
-from odenn.cli._failures import UNSOLVED, UsageError, reported, user_mistakes
+from odenn.cli._failures import INTERRUPTED, UNSOLVED, UsageError, reported, say, user_mistakes
 from odenn.cli._figures import plain_number
 from odenn.cli._files import check_outputs, whole
 from odenn.cli._methods import MethodName, OptimizerName, windows_of
@@ -25,6 +26,27 @@ if TYPE_CHECKING:
     from odenn.searching import Tried
 
 STRUCTURE = "Structures"
+# What shells complete, known without importing torch or SciPy.
+ACTIVATIONS = ("tanh", "sin", "silu", "gelu", "softplus", "elu", "relu")
+METHODS = (
+    "collocation", "collocation-tanh", "collocation-sin", "residual", "data-fit", "RK23", "RK45", "DOP853", "Radau",
+    "BDF", "LSODA",
+)  # fmt: skip
+
+
+def _completed(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """Completes the last of several names by commas.
+
+    >>> _completed(("tanh", "sin", "silu"))("tanh,s")
+    ['tanh,sin', 'tanh,silu']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+    return complete
+
 
 Methods = Annotated[
     str | None,
@@ -33,6 +55,7 @@ Methods = Annotated[
         help="Some of collocation, collocation-tanh, collocation-sin, residual, data-fit, RK23, RK45, DOP853, Radau, "
         "BDF, LSODA, by commas.",
         show_default="all but sin, RK23, RK45, BDF",
+        autocompletion=_completed(METHODS),
     ),
 ]
 Rtols = Annotated[
@@ -51,7 +74,33 @@ ErrorsPlot = Annotated[
     Path | None, Option(metavar="FILE", help="Picture of the errors over the span.", rich_help_panel=options.OUTPUT)
 ]
 Counts = Annotated[str, Option(metavar="NUMBERS", help="By commas, or a range such as 1-6.", rich_help_panel=STRUCTURE)]
-Names = Annotated[str, Option(metavar="NAMES", help="By commas.", rich_help_panel=STRUCTURE)]
+Activations = Annotated[
+    str,
+    Option(
+        metavar="NAMES",
+        help=f"Of {', '.join(ACTIVATIONS)}, by commas.",
+        rich_help_panel=STRUCTURE,
+        autocompletion=_completed(ACTIVATIONS),
+    ),
+]
+Optimizers = Annotated[
+    str,
+    Option(
+        metavar="NAMES",
+        help=f"Of {', '.join(OptimizerName)}, by commas.",
+        rich_help_panel=STRUCTURE,
+        autocompletion=_completed(tuple(OptimizerName)),
+    ),
+]
+Csv = Annotated[
+    Path | None,
+    Option(
+        metavar="FILE",
+        help="Write the table, all rows, in full precision.",
+        show_default=False,
+        rich_help_panel=options.OUTPUT,
+    ),
+]
 
 
 def compare(
@@ -65,7 +114,7 @@ def compare(
     device: options.Device = None,
     plot: options.Plot = None,
     plot_errors: ErrorsPlot = None,
-    csv: options.Csv = None,
+    csv: Csv = None,
     json: options.Json = False,
 ) -> None:
     """Solve by several methods, SciPy's among them; print errors, times and work.
@@ -115,8 +164,8 @@ def search(
     param: options.Param = None,
     depth: Counts = "1-6",
     width: Counts = "8,16,32,64",
-    activation: Names = "tanh,sin",
-    optimizer: Names = "lm",
+    activation: Activations = "tanh,sin",
+    optimizer: Optimizers = "lm",
     method: Annotated[
         MethodName, Option(metavar="METHOD", help="residual or data-fit.", rich_help_panel=options.METHOD)
     ] = MethodName.residual,
@@ -126,7 +175,7 @@ def search(
         int | None, Option(metavar="NUMBER", help="How many structures to try.", show_default="all")
     ] = None,
     seconds: Annotated[
-        float | None, Option(metavar="SECONDS", help="Budget of the whole search.", show_default=False)
+        float | None, Option(metavar="SECONDS", help="Budget of all trainings together.", show_default=False)
     ] = None,
     processes: Annotated[int, Option(metavar="NUMBER", help="Trials at a time.")] = 1,
     storage: Annotated[
@@ -138,7 +187,7 @@ def search(
         ),
     ] = None,
     plot: options.Plot = None,
-    csv: options.Csv = None,
+    csv: Csv = None,
     json: options.Json = False,
 ) -> None:
     """Train networks of many structures; say which does best, and what mattered.
@@ -153,8 +202,8 @@ def search(
         if method is MethodName.collocation:
             raise UsageError("--method takes residual or data-fit here: collocation has no structure to search")
         kind = odenn.Residual if method is MethodName.residual else odenn.DataFit
-        with user_mistakes(), _status() as say:
-            say("looking for windows and a reference")
+        with user_mistakes(), _status() as show:
+            show("looking for windows and a reference")
             found = odenn.search(
                 problem,
                 depth=_counts(depth, "--depth", "1-3"),
@@ -167,11 +216,15 @@ def search(
                 seconds=seconds,
                 storage=storage,
                 processes=processes,
-                progress=_Searching(say),
+                progress=_Searching(show),
             )
         _write(csv, found.to_csv)
         _draw(plot, found.plot)
         _print(dumps(found.as_dict(), allow_nan=False) if json else str(found))
+        if found.ended == "interrupted":
+            go_on = f"the same command goes on from {storage}" if storage else "give --storage FILE to be able to go on"
+            say(f"interrupted after {len(found.tried)} of {found.asked}; {go_on}")
+            raise Exit(INTERRUPTED)
 
 
 def _comparing(name: str, rtol: float, report: Report | None) -> tuple[str, str]:
@@ -182,11 +235,12 @@ def _comparing(name: str, rtol: float, report: Report | None) -> tuple[str, str]
 class _Searching:
     """Says how far a search is."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self.show = show
 
     def __call__(self, done: int, total: int, tried: Tried) -> None:
-        self.say(f"{done} of {total}: {tried.structure}, error {tried.error:.1e}")
+        reached = f"error {tried.error:.1e}" if math.isfinite(tried.error) else tried.status
+        self.show(f"{done} of {total}: {tried.structure}, {reached}")
 
 
 def _words(text: str, option: str, example: str) -> list[str]:
@@ -206,6 +260,8 @@ def _counts(text: str, option: str, example: str) -> list[int]:
         first, dash, last = (word.strip() for word in part.partition("-"))
         if not (first.isdecimal() and (last.isdecimal() if dash else True)) or len(first) > 4 or len(last) > 4:
             raise UsageError(f"{option} takes whole numbers by commas or a range, such as {example}, got {text!r}")
+        if dash and int(first) > int(last):
+            raise UsageError(f"{option} takes ranges from the smaller to the larger number, got {part.strip()!r}")
         found.extend(range(int(first), int(last or first) + 1))
     return found
 

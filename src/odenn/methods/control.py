@@ -69,6 +69,11 @@ def check_training(method: Options) -> None:
     check_device(method.device)
 
 
+def end_at_once(number: int, frame: FrameType | None) -> None:
+    """A handler of Ctrl-C that a training leaves in place: for callers who want none of what it has reached so far."""
+    raise KeyboardInterrupt
+
+
 class RunControl:
     """One training run, from its first window to its certificate; a context, in which Ctrl-C is asked to wait.
 
@@ -107,7 +112,8 @@ class RunControl:
 
     def __enter__(self) -> Self:
         # Signals reach the main thread only; where Ctrl-C is ignored (a background job) or ends the process, it may.
-        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGINT)):
+        handler = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(handler) and handler is not end_at_once:
             self._before = signal.signal(signal.SIGINT, self._on_signal)
         return self
 

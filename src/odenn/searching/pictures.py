@@ -14,32 +14,39 @@ MARKS = "osD^vP*"
 
 
 def overview(search: Search) -> Figure:
-    """Error against weights and time, coloured by activation, marked by optimiser; importances below."""
+    """Error against weights and time, coloured by activation, marked by optimiser; shares of the variance below."""
     figure = blank(10, 6)
     grid = figure.add_gridspec(2, 2, height_ratios=(3, 1))
-    activations = sorted({tried.structure.activation for tried in search.tried})
-    optimisers = sorted({tried.structure.optimizer for tried in search.tried})
+    activations = sorted({tried.structure.activation for tried in search.judged})
+    optimisers = sorted({tried.structure.optimizer for tried in search.judged})
     for column, (name, label) in enumerate((("weights", "weights of all windows"), ("seconds", "CPU time in s"))):
         axes: Any = figure.add_subplot(grid[0, column])
-        for tried in search.tried:
+        for tried in search.judged:
             axes.plot(getattr(tried, name), max(tried.error, 1e-16), **_style(tried, activations, optimisers))
         axes.set(xscale="log", yscale="log", xlabel=label, ylabel="true relative error")
         label_decades(axes.xaxis)
+        label_decades(axes.yaxis)
         frame(axes)
     legend: Any = figure.axes[-1]
     for k, activation in enumerate(activations):
         legend.plot([], [], "o", color=COLOURS[k % len(COLOURS)], label=activation)
     for k, optimiser in enumerate(optimisers if len(optimisers) > 1 else ()):
         legend.plot([], [], MARKS[k % len(MARKS)], color="grey", label=optimiser)
-    if any(tried.pruned for tried in search.tried):
+    if any(tried.status == "pruned" for tried in search.judged):
         legend.plot([], [], "o", color="grey", markerfacecolor="none", label="pruned")
     legend.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     bars: Any = figure.add_subplot(grid[1, :])
-    importances = sorted(search.importances.items(), key=lambda pair: pair[1])
-    bars.barh([name for name, _ in importances], [share for _, share in importances], color=COLOURS[0])
+    shares = sorted(search.shares.items(), key=lambda pair: pair[1])
+    bars.barh([name for name, _ in shares], [share for _, share in shares], color=COLOURS[0])
     frame(bars)
-    bars.set(xlim=(0, 1), xlabel="share of the variance of log error" if importances else "too few trials to tell")
+    bars.set(xlim=(0, 1), xlabel="share of the variance of the log error" if shares else _why_no_shares(search))
     return figure
+
+
+def _why_no_shares(search: Search) -> str:
+    return (
+        "all errors are the same" if search.means else "not every combination has an error: no shares of the variance"
+    )
 
 
 def _style(tried: Tried, activations: list[str], optimisers: list[str]) -> dict[str, Any]:
@@ -47,6 +54,6 @@ def _style(tried: Tried, activations: list[str], optimisers: list[str]) -> dict[
     return {
         "marker": MARKS[optimisers.index(tried.structure.optimizer) % len(MARKS)],
         "color": colour,
-        "markerfacecolor": "none" if tried.pruned else colour,
+        "markerfacecolor": "none" if tried.status == "pruned" else colour,
         "linestyle": "none",
     }

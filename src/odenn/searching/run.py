@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
-from dataclasses import asdict, replace
-from os import PathLike, fspath
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from odenn.comparison.reference import find_reference
+from odenn.comparison.reference import Reference, find_reference
 from odenn.extras import need
+from odenn.methods.control import end_at_once
+from odenn.methods.data_fit import DataFit
 from odenn.methods.residual import Residual
 from odenn.problem import IVP
 from odenn.searching.logging import quiet
-from odenn.searching.result import Search, Tried
+from odenn.searching.memory import Memory, distributions, tried_of
+from odenn.searching.result import FINISHED, INTERRUPTED, LATE, Ended, Search, Tried, without_error
 from odenn.searching.space import Space, Structure, Trainer
 from odenn.searching.trial import Reached, Task, packed, train
 from odenn.searching.workers import LOSSES, Cluster, Here, Processes, Workers
 from odenn.solve import solve
 
 if TYPE_CHECKING:
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.trial import Trial
 
 POINTS = 401
 FIRST_SHARE = 0.25  # of the iterations, after which hopeless trials end
-HOPEFUL, WARM_UP = 67.0, 6  # per cent that go on; not judged before so many trials are there
-NAME = "odenn"  # of the study and of its attribute that says what it is about
 Heard = Callable[[int, int, Tried], object]
 """Called with the number of trials done, of all, and the latest."""
 
@@ -100,41 +101,60 @@ def search(
     >>> len(found.tried), found.tried[0].error <= found.tried[1].error
     (2, True)
     """
-    _check(problem, trials, seconds, processes)
+    _check(problem, method, trials, seconds, processes)
     space = Space.of(depth, width, activation, optimizer)
-    template, notes = _with_fixed_windows(problem, method or Residual(), rtol)
-    reference = find_reference(problem, POINTS)
-    task = Task(problem=problem, rtol=rtol, reference=reference)
-    # A storage remembers what it is about, but for the choices: these may be added to.
-    with quiet():
-        study = _study(storage, seed, _about(problem, template, rtol))
-    run = _Run(study, space, template, task, trials, seconds, progress, seed)
-    with quiet(), closing(_workers(processes, client)) as workers:
+    given = Residual() if method is None else method
+    with quiet(), _interruptible(), closing(_workers(processes, client)) as workers:
+        reference = _whole_reference(problem)
+        memory = Memory.open(storage, problem, given, rtol, space, seed)
+        template, notes = _with_fixed_windows(problem, given, rtol, memory)
+        run = _Run(
+            memory, space, template, Task(problem=problem, rtol=rtol, reference=reference), trials, seconds, progress,
+            seed,
+        )  # fmt: skip
         run.all_on(workers)
-    tried = tuple(sorted((_tried(trial) for trial in _finished(study)), key=lambda one: one.error))
+        tried = tuple(sorted(memory.tried(), key=lambda one: one.error))
+        outside = memory.outside
+    if not tried and run.ended == INTERRUPTED:
+        raise KeyboardInterrupt
     if not tried:
-        raise ValueError(f"no trial was finished within {seconds:g} s: allow more `seconds`")
+        raise ValueError(f"no training was finished within {seconds:g} s: allow more `seconds`")
+    if not math.isfinite(tried[0].error):
+        raise ValueError(f"no structure came to an error: {without_error(tried, len(tried))}")
+    if outside:
+        notes += f" {outside} more in the storage lie outside this space."
     return Search(
         tried=tried,
+        asked=run.total,
+        ended=run.ended,
         best=space.method(tried[0].structure, template),
-        study=study,
+        study=memory.study,
         notes=f"{notes} Errors against {reference.method}.",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """A trial in training."""
+
+    trial: Trial
+    structure: Structure
+    share: float  # of the iterations
+    losses: int = 0  # workers that died over it
+    cut: bool = False  # by what is left of the time, not by the method's own budget
 
 
 class _Run:
     """The state of a search."""
 
     def __init__(
-        self, study: Study, space: Space, template: Trainer, task: Task, trials: int | None, seconds: float | None,
+        self, memory: Memory, space: Space, template: Trainer, task: Task, trials: int | None, seconds: float | None,
         progress: Heard | None, seed: int,
     ) -> None:  # fmt: skip
-        from optuna.trial import TrialState
-
-        self.study, self.space, self.template, self.task = study, space, template, task
+        self.memory, self.study, self.space, self.template, self.task = memory, memory.study, space, template, task
         self.deadline = math.inf if seconds is None else time.monotonic() + seconds
         self.progress = progress
-        done = {_structure(trial.params) for trial in _finished(study)}
+        done = {tried.structure for tried in memory.tried()}
         open_ones = [structure for structure in space.structures if structure not in done]
         self.total = len(done) + len(open_ones) if trials is None else min(trials, len(done) + len(open_ones))
         self.left = max(self.total - len(done), 0)
@@ -142,8 +162,9 @@ class _Run:
         random.Random(seed).shuffle(open_ones)
         self.open = open_ones
         self.proposed = self.left < len(open_ones)
-        self.waiting = sum(trial.state is TrialState.WAITING for trial in study.get_trials(deepcopy=False))
-        self.running: dict[Future[Reached], tuple[Trial, Structure, float, int]] = {}
+        self.waiting = memory.waiting
+        self.running: dict[Future[Reached], _Job] = {}
+        self.ended: Ended = FINISHED
 
     def all_on(self, workers: Workers) -> None:
         """Until nothing is left or the time is up; Ctrl-C ends it, too, and keeps what is finished."""
@@ -151,208 +172,171 @@ class _Run:
             while True:
                 while self.left and self.open and len(self.running) < workers.slots and not self._late():
                     trial, structure = self._next()
-                    self._submit(workers, trial, structure, FIRST_SHARE, 0)
+                    # An optimiser whose iterations cannot be divided is not judged before its end.
+                    share = FIRST_SHARE if self.space.divisible(structure) else 1.0
+                    self._submit(workers, _Job(trial=trial, structure=structure, share=share))
                 if not self.running:
-                    return
+                    break
                 for future in wait(self.running, return_when=FIRST_COMPLETED).done:
                     self._judge(workers, future)
+            if self.done < self.total:
+                self.ended = LATE
         except KeyboardInterrupt:
-            pass
+            self.ended = INTERRUPTED
         finally:
-            self._give_up_running()
+            self.memory.give_up_running()
 
     def _late(self) -> bool:
         return time.monotonic() > self.deadline
 
     def _next(self) -> tuple[Trial, Structure]:
-        from optuna.distributions import CategoricalDistribution
-
-        distributions: dict[str, Any] = {
-            name: CategoricalDistribution(choices) for name, choices in self.space.grid.items()
-        }
         self.left -= 1
         proposed = self.proposed
         while True:
             if not (proposed or self.waiting):
                 self.study.enqueue_trial(asdict(self.open[-1]))
             self.waiting = max(self.waiting - 1, 0)
-            trial = self.study.ask(distributions)
-            structure = _structure(trial.params)
+            trial = self.study.ask(distributions(self.space))
+            structure = Structure(**trial.params)
             if structure in self.open:
                 self.open.remove(structure)
                 return trial, structure
-            _fail(self.study, trial.number)  # it was tried before: take the next one of the list
+            self.memory.fail(trial.number)  # it was tried before: take the next one of the list
             proposed = False
 
-    def _submit(self, workers: Workers, trial: Trial, structure: Structure, share: float, losses: int) -> None:
-        method = self.space.method(structure, self.template, share)
-        if self.deadline < math.inf:
-            rest = max(self.deadline - time.monotonic(), 0.01)
-            method = replace(method, max_seconds=min(rest, method.max_seconds or math.inf))
+    def _submit(self, workers: Workers, job: _Job) -> None:
+        method = self.space.method(job.structure, self.template, job.share)
+        own = math.inf if method.max_seconds is None else method.max_seconds
+        left = max(self.deadline - time.monotonic(), 0.01)
+        if left < own:
+            method = replace(method, max_seconds=left)
         future = workers.submit(train, packed(self.task, method))
-        self.running[future] = trial, structure, share, losses
+        self.running[future] = replace(job, cut=left < own)
 
     def _judge(self, workers: Workers, future: Future[Reached]) -> None:
         if future not in self.running:  # lost with its pool, and given out again
             return
-        trial, structure, share, losses = self.running.pop(future)
+        job = self.running.pop(future)
         error = future.exception()
         if error is not None:
-            if isinstance(error, BrokenProcessPool) and losses < LOSSES:
-                self._start_again(workers, (trial, structure, share, losses))
+            if isinstance(error, BrokenProcessPool) and job.losses < LOSSES:
+                self._start_again(workers, job)
                 return
-            _fail(self.study, trial.number)
-            self._give_up_running()
             raise error
         reached = future.result()
-        if self._late() and reached.status == "budget":  # cut short: not what the structure can do
-            _fail(self.study, trial.number)
+        if job.cut and reached.status == "budget":  # the time is up, and this is not what the structure can do
+            self.memory.fail(job.trial.number)
+            self.deadline = -math.inf
             return
-        trial.set_user_attr("reached", asdict(reached))
-        trial.report(reached.score, 0 if share < 1 else 1)
-        if share < 1 and reached.spent:
-            if not trial.should_prune():
-                self._submit(workers, trial, structure, 1.0, 0)
-                return
-            self._tell(trial, structure, reached, pruned=True)
+        job.trial.set_user_attr("reached", asdict(reached))
+        job.trial.report(reached.score, 0 if job.share < 1 else 1)
+        if job.share < 1 and reached.spent:
+            if job.trial.should_prune():
+                self._tell(job, reached, pruned=True)
+            else:
+                self._submit(workers, replace(job, share=1.0, losses=0))
         else:
-            self._tell(trial, structure, reached, pruned=False)
+            self._tell(job, reached, pruned=False)
 
-    def _start_again(self, workers: Workers, lost: tuple[Trial, Structure, float, int]) -> None:
+    def _start_again(self, workers: Workers, lost: _Job) -> None:
         """A dead process takes its whole pool along: everything that was running starts again."""
         again = [lost, *self.running.values()]
         self.running.clear()
         workers.restart()
-        for trial, structure, share, losses in again:
-            self._submit(workers, trial, structure, share, losses + 1)
+        for job in again:
+            self._submit(workers, replace(job, losses=job.losses + 1))
 
-    def _tell(self, trial: Trial, structure: Structure, reached: Reached, *, pruned: bool) -> None:
+    def _tell(self, job: _Job, reached: Reached, *, pruned: bool) -> None:
         from optuna.trial import TrialState
 
         if pruned:
-            self.study.tell(trial, state=TrialState.PRUNED)
+            self.study.tell(job.trial, state=TrialState.PRUNED)
         else:
-            self.study.tell(trial, reached.score)
+            self.study.tell(job.trial, reached.score)
         self.done += 1
         if self.progress is not None:
-            self.progress(self.done, self.total, _tried_of(structure, reached, pruned=pruned))
-
-    def _give_up_running(self) -> None:
-        for trial, *_ in self.running.values():
-            _fail(self.study, trial.number)
-        self.running.clear()
+            self.progress(self.done, self.total, tried_of(job.structure, reached, pruned=pruned))
 
 
-def _check(problem: Any, trials: Any, seconds: Any, processes: Any) -> None:
+def _check(problem: Any, method: Any, trials: Any, seconds: Any, processes: Any) -> None:
     if not isinstance(problem, IVP):
         raise TypeError(f"`problem` must be an odenn.IVP, got {type(problem).__name__}")
-    if trials is not None and not (isinstance(trials, int) and trials >= 1):
+    if not (method is None or isinstance(method, Residual | DataFit)):
+        raise TypeError(
+            f"`method` must be odenn.Residual(...) or odenn.DataFit(...), which train networks, got {method!r}"
+        )
+    if trials is not None and not _is_count(trials):
         raise ValueError(f"`trials` must be a positive whole number or None, got {trials!r}")
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
         raise ValueError(f"`seconds` must be positive or None, got {seconds!r}")
-    if not (isinstance(processes, int) and processes >= 1):
+    if not _is_count(processes):
         raise ValueError(f"`processes` must be a positive whole number, got {processes!r}")
     need("searching", "search", "optuna", "cloudpickle")
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 def _workers(processes: int, client: Any) -> Workers:
-    if client is not None:
-        if not hasattr(client, "get_executor"):
-            raise TypeError(f"`client` must be a dask.distributed.Client, got {type(client).__name__}")
-        return Cluster(client)
-    return Processes(processes) if processes > 1 else Here()
+    if client is None:
+        return Processes(processes) if processes > 1 else Here()
+    if processes > 1:
+        raise ValueError(f"`client` and `processes={processes}` exclude each other: trials run in one place")
+    if not hasattr(client, "get_executor"):
+        raise TypeError(f"`client` must be a dask.distributed.Client, got {type(client).__name__}")
+    if client.status != "running":
+        raise ValueError(f"`client` is {client.status}: connect a new one")
+    return Cluster(client)
 
 
-def _with_fixed_windows(problem: IVP, method: Trainer, rtol: float) -> tuple[Trainer, str]:
-    """The same windows for all structures, and words for it."""
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """Ctrl-C ends what is being trained at once, where the main thread trains and Ctrl-C is not ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    signal.signal(signal.SIGINT, end_at_once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _whole_reference(problem: IVP) -> Reference:
+    """What errors are taken against, on the whole span.
+
+    Raises
+    ------
+    ValueError
+        Where the solution does not go so far: no structure can.
+    """
+    reference = find_reference(problem, POINTS)
+    assert problem.span is not None
+    why = f" ({reference.ends})" if reference.ends else ""
+    for end, last in zip(sorted(problem.span), (reference.t.min(), reference.t.max()), strict=True):
+        if last != end:
+            raise ValueError(
+                f"the reference solution ends at {problem.independent} = {last:.6g} of the span {problem.span}, so no "
+                f"structure can be trained on all of it: give a `span` that lies on this side{why}"
+            )
+    return reference
+
+
+def _with_fixed_windows(problem: IVP, method: Trainer, rtol: float, memory: Memory) -> tuple[Trainer, str]:
+    """The same windows for all structures, those of the storage if it has them, and words for it."""
     if method.windows != "auto":
         return method, "All trials have the windows of the method that was given."
-    pilot = solve(problem, rtol=rtol, method=method).outcome.windows
-    count = max(pilot.start.size, 1)
-    if isinstance(method, Residual) and count > 1:
-        return replace(method, windows=tuple(pilot.left[1:].tolist())), f"All trials have the same {count} windows."
-    return replace(method, windows=count), f"All trials have the same {count} window{'s' if count > 1 else ''}."
-
-
-def _about(problem: IVP, template: Trainer, rtol: float) -> str:
-    """What a study is about, as text to compare."""
-    system = problem.system
-    return json.dumps(
-        {
-            "equations": system.text if system is not None else "a Python function",
-            "parameters": dict(system.parameters) if system is not None else dict(problem.params or {}),
-            "initial": problem.initial.tolist(),
-            "span": problem.span,
-            "rtol": rtol,
-            "method": repr(replace(template, network=Residual().network, optimizer=Residual().optimizer)),
-        }
-    )
-
-
-def _study(storage: str | PathLike[str] | None, seed: int, about: str) -> Study:
-    import optuna
-    from optuna.trial import TrialState
-
-    study = optuna.create_study(
-        storage=_opened(storage),
-        study_name=NAME,
-        load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),
-        pruner=optuna.pruners.PercentilePruner(HOPEFUL, n_startup_trials=WARM_UP),
-    )
-    known = study.user_attrs.get(NAME)
-    if known is None:
-        study.set_user_attr(NAME, about)
-    elif known != about:
-        before, now = json.loads(known), json.loads(about)
-        different = ", ".join(key for key in now if before.get(key) != now[key])
-        raise ValueError(
-            f"`storage` {storage!r} holds a search on something else (different: {different}): name another one"
-        )
-    # Of a search that was killed; what it was at has to be done again.
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        _fail(study, trial.number)
-    return study
-
-
-def _opened(storage: str | PathLike[str] | None) -> Any:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    if storage is None or "://" in fspath(storage):
-        return storage
-    return JournalStorage(JournalFileBackend(fspath(storage)))
-
-
-def _fail(study: Study, number: int) -> None:
-    from optuna.trial import TrialState
-
-    study.tell(number, state=TrialState.FAIL)
-
-
-def _finished(study: Study) -> Iterator[FrozenTrial]:
-    from optuna.trial import TrialState
-
-    yield from study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-
-
-def _structure(params: dict[str, Any]) -> Structure:
-    return Structure(**params)
-
-
-def _tried(trial: FrozenTrial) -> Tried:
-    from optuna.trial import TrialState
-
-    reached = Reached(**trial.user_attrs["reached"])
-    return _tried_of(_structure(trial.params), reached, pruned=trial.state is TrialState.PRUNED)
-
-
-def _tried_of(structure: Structure, reached: Reached, *, pruned: bool) -> Tried:
-    return Tried(
-        structure=structure,
-        weights=reached.weights,
-        error=reached.error,
-        seconds=reached.seconds,
-        status=reached.status,
-        pruned=pruned,
-    )
+    windows = memory.windows
+    if windows is None:
+        pilot = solve(problem, rtol=rtol, method=method).outcome.windows
+        count = max(pilot.start.size, 1)
+        windows = pilot.left[1:].tolist() if isinstance(method, Residual) and count > 1 else count
+        memory.keep_windows(windows)
+    count = windows if isinstance(windows, int) else len(windows) + 1
+    words = f"All trials have the same {count} window{'s' if count > 1 else ''}."
+    if isinstance(windows, int):
+        return replace(method, windows=windows), words
+    assert isinstance(method, Residual)
+    return replace(method, windows=tuple(windows)), words

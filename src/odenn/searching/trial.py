@@ -15,7 +15,7 @@ from odenn.optimise.objective import limit
 from odenn.problem import IVP
 from odenn.solve import solve
 
-WORST = 6.0  # decades: errors beyond, and trainings that come to nothing, count as this
+WORST = 6.0  # decades: what Optuna is told of larger errors, and of trainings that come to none
 BEST = -16.0
 
 
@@ -38,12 +38,15 @@ class Reached:
     seconds: float
     """CPU time, so that trainings side by side can be compared."""
     status: str
+    """How the training ended, in a word or two; "refused" where it could not begin."""
     spent: bool
     """Whether the optimiser was stopped by its number of iterations: more of them might help."""
+    reason: str = ""
+    """Of a refusal."""
 
     @property
     def score(self) -> float:
-        """log10 of the error within [-16, 6]: what is minimised."""
+        """log10 of the error within [-16, 6], what Optuna minimises: it cannot do with "none"."""
         return WORST if not self.error < 10**WORST else max(math.log10(max(self.error, 10**BEST)), BEST)
 
 
@@ -62,7 +65,7 @@ def train(packed: bytes) -> Reached:
             warnings.simplefilter("ignore")
             solution = solve(task.problem, rtol=task.rtol, method=method)
     except ValueError as refusal:  # an activation without the derivatives that the equation needs
-        return Reached(error=math.inf, weights=0, seconds=0.0, status=f"refused: {refusal}", spent=False)
+        return Reached(error=math.inf, weights=0, seconds=0.0, status="refused", spent=False, reason=str(refusal))
     finally:
         torch.set_num_threads(threads)
     seconds = time.thread_time() - start
@@ -78,7 +81,7 @@ def train(packed: bytes) -> Reached:
         error=error,
         weights=solution.outcome.windows.size,
         seconds=seconds,
-        status=solution.status.name.lower(),
+        status=solution.status.name.lower().replace("_", " "),
         spent=most is not None and any(record.iteration >= most for record in history),
     )
 

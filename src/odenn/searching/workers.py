@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.resource_tracker import ensure_running
+from threading import Thread
 from typing import Any, Protocol
 
 from odenn.searching.trial import Reached
@@ -48,29 +55,64 @@ class Here:
 
 
 class Processes:
-    """Local processes, started afresh (a copy of a process that has used torch's threads may hang)."""
+    """Local processes, started afresh (a copy of a process that has used torch's threads may hang).
+
+    They hold the reading end of a pipe to which nothing is ever written. It ends when this process closes it or is no
+    more, however it came to its end, and they end with it, in mid-trial if need be.
+    """
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
-        self.pool = self._pool()
+        self._begin()
 
-    def _pool(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.slots, mp_context=multiprocessing.get_context("spawn"))
+    def _begin(self) -> None:
+        reader, self.alive = multiprocessing.Pipe(duplex=False)
+        self.pool = ProcessPoolExecutor(
+            self.slots, mp_context=multiprocessing.get_context("spawn"), initializer=_follow, initargs=(reader,)
+        )
 
     def submit(self, function: Callable[[bytes], Reached], argument: bytes) -> Future[Reached]:
-        try:
-            return self.pool.submit(function, argument)
-        except BrokenProcessPool:
-            self.restart()
-            return self.pool.submit(function, argument)
+        with _deaf_children():
+            try:
+                return self.pool.submit(function, argument)
+            except BrokenProcessPool:
+                self.restart()
+                return self.pool.submit(function, argument)
 
     def restart(self) -> None:
         """A pool with a dead process takes nothing more."""
-        self.pool.shutdown(wait=False, cancel_futures=True)
-        self.pool = self._pool()
+        self.close()
+        self._begin()
 
     def close(self) -> None:
         self.pool.shutdown(wait=False, cancel_futures=True)
+        self.alive.close()
+
+
+def _follow(alive: Connection) -> None:
+    """Of a worker: leave Ctrl-C to the process that started it, and end when that one lets go."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def end() -> None:
+        with suppress(EOFError, OSError):
+            alive.recv_bytes()
+        os._exit(1)
+
+    Thread(target=end, daemon=True).start()
+
+
+@contextmanager
+def _deaf_children() -> Generator[None]:
+    """Processes that are started meanwhile do not hear a terminal's Ctrl-C, which is sent to them as well."""
+    if sys.platform == "win32":
+        yield
+        return
+    ensure_running()  # multiprocessing's own process: starting it would undo the next line
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Cluster:
@@ -91,4 +133,5 @@ class Cluster:
         """Dask's nanny does."""
 
     def close(self) -> None:
+        """What is running there runs to its end, for nobody."""
         self.executor.shutdown(wait=False)
