@@ -37,11 +37,11 @@ found = odenn.search(
 print(found)
 
 # %% [markdown]
-# The sentence below the table says what mattered, from the medians over all trials that share a choice. The same by
-# analysis of variance:
+# The sentence below the table says what mattered, by an analysis of variance of the log error: how much of it the means
+# over all trials that share a choice account for, and what is left to the combinations. The figures:
 
 # %%
-for name, share in found.importances.items():
+for name, share in found.shares.items():
     print(f"{name:12s} {100 * share:5.1f} %")
 
 figure = found.plot()

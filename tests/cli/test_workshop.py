@@ -34,6 +34,42 @@ def test_search_as_json(odenn_cli: Call) -> None:
     figures = json.loads(result.stdout)
     assert {(row["depth"], row["width"]) for row in figures["tried"]} == {(1, 4), (1, 8), (2, 4), (2, 8)}
     assert "mattered" in figures["sentence"]
+    errors = {(row["depth"], row["width"]): row["error"] for row in figures["tried"]}
+    assert figures["means"]["depth"]["1"] == pytest.approx((errors[1, 4] * errors[1, 8]) ** 0.5)
+    assert sum(figures["shares"].values()) == pytest.approx(1)
+
+
+def test_a_search_that_is_interrupted(odenn_cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is finished is shown; the same command goes on from the storage."""
+    from odenn.searching import run
+
+    train, calls = run.train, iter((False, True))
+
+    def interrupted(packed: bytes) -> object:
+        if next(calls):
+            raise KeyboardInterrupt
+        return train(packed)
+
+    monkeypatch.setattr(run, "train", interrupted)
+    search = ("search", *DECAY, "--depth", "1", "--width", "4,6,8", "--activation", "tanh", "--windows", "2")
+    # A share of the iterations is the first training; all trials here end before it is used up.
+    result = odenn_cli(*search, "--storage", "s.journal")
+    assert result.exit_code == 130
+    assert "1 of 3 structures were tried when it was interrupted" in result.stdout
+    assert "interrupted after 1 of 3; the same command goes on from s.journal" in " ".join(result.stderr.split())
+    monkeypatch.setattr(run, "train", train)
+    resumed = odenn_cli(*search, "--storage", "s.journal")
+    assert resumed.exit_code == 0
+    assert "interrupted" not in resumed.stdout
+
+
+def test_names_by_commas_are_completed() -> None:
+    from odenn.cli import _workshop as workshop
+    from odenn.comparison.competitors import OWN, SCIPY
+    from odenn.networks.activations import ACTIVATIONS
+
+    assert set(workshop.ACTIVATIONS) == set(ACTIVATIONS)
+    assert set(workshop.METHODS) == {*OWN, *SCIPY}
 
 
 def test_compare_ends_with_1_where_no_method_solves_it(odenn_cli: Call) -> None:
@@ -67,6 +103,8 @@ def test_compare_trains_on_the_device(odenn_cli: Call) -> None:
         (("compare", "-y' = y; y(0) = 1", "--span", "0", "1"), "--span 0 1 --"),
         (("compare", *DECAY, "--plot", "missing/a.png"), "missing"),
         (("search", *DECAY, "--depth", "1-x"), "--depth takes whole numbers"),
+        (("search", *DECAY, "--depth", "3-1"), "from the smaller to the larger number, got '3-1'"),
+        (("search", *DECAY, "--storage", "missing/s.journal"), "`storage` 'missing/s.journal' cannot be used"),
         (("search", *DECAY, "--width", "0"), "`width` must be whole numbers"),
         (("search", *DECAY, "--activation", "tann"), "known are tanh"),
         (("search", *DECAY, "--method", "collocation"), "no structure to search"),

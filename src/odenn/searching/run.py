@@ -64,8 +64,9 @@ def search(
     Parameters
     ----------
     depth, width, activation, optimizer
-        Choices: numbers of hidden layers and their widths; names as in `odenn.MLP`; "lm", "adam", "lbfgs" or optimiser
-        objects.
+        Choices: numbers of hidden layers and their widths; names as in `odenn.MLP`; "lm", "adam", "lbfgs" or whatever
+        `odenn.Residual` takes for its optimizer. Of those that are not odenn's own the iterations cannot be divided:
+        they are not pruned.
     method
         `Residual(...)` (the default) or `DataFit(...)`, of which network and optimiser are replaced.
     rtol
@@ -73,10 +74,10 @@ def search(
     trials
         How many structures; None tries all. Fewer than all are proposed by Optuna's tree-structured Parzen estimator.
     seconds
-        Budget: no trial starts or goes on afterwards.
+        Budget of the trainings: none starts or goes on afterwards.
     storage
         A journal file (any path) or a database ("sqlite:///search.db"): a search that was ended goes on from there,
-        without repeating what is finished. One search at a time writes to it.
+        without repeating what is finished; the choices may be others. One search at a time writes to it.
     processes
         Trials at a time, in processes of their own.
     client
@@ -86,10 +87,19 @@ def search(
     progress
         Called after every trial with (number done, number of all, the trial).
 
+    Returns
+    -------
+    Search
+        Also after Ctrl-C, which ends all trainings at once (those on a Dask cluster run on for nobody), if any was
+        finished; `ended` says so.
+
     Raises
     ------
     ValueError
-        For choices that are no choices; for a storage that belongs to another problem or method.
+        For choices that are no choices; for a storage that cannot be used or belongs to another problem or method;
+        where the solution does not reach the end of the span; where no structure came to an error.
+    KeyboardInterrupt
+        If Ctrl-C came before anything was finished.
     ImportError
         Without Optuna, with the command that installs it.
 
@@ -105,7 +115,7 @@ def search(
     space = Space.of(depth, width, activation, optimizer)
     given = Residual() if method is None else method
     with quiet(), _interruptible(), closing(_workers(processes, client)) as workers:
-        reference = _whole_reference(problem)
+        reference = _reference(problem)
         memory = Memory.open(storage, problem, given, rtol, space, seed)
         template, notes = _with_fixed_windows(problem, given, rtol, memory)
         run = _Run(
@@ -129,7 +139,7 @@ def search(
         ended=run.ended,
         best=space.method(tried[0].structure, template),
         study=memory.study,
-        notes=f"{notes} Errors against {reference.method}.",
+        notes=f"{notes} Errors against {reference.method}.{f' ({reference.ends})' if reference.ends else ''}",
     )
 
 
@@ -304,22 +314,22 @@ def _interruptible() -> Generator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _whole_reference(problem: IVP) -> Reference:
-    """What errors are taken against, on the whole span.
+def _reference(problem: IVP) -> Reference:
+    """What errors are taken against.
 
     Raises
     ------
     ValueError
-        Where the solution does not go so far: no structure can.
+        Where the solution ends before the span does: no structure can be trained on all of it.
     """
     reference = find_reference(problem, POINTS)
-    assert problem.span is not None
-    why = f" ({reference.ends})" if reference.ends else ""
-    for end, last in zip(sorted(problem.span), (reference.t.min(), reference.t.max()), strict=True):
-        if last != end:
+    if reference.ends:  # of the reference, or of the solution
+        solution = solve(problem, rtol=1e-6)
+        assert problem.span is not None
+        if solution.span != (min(problem.span), max(problem.span)):
             raise ValueError(
-                f"the reference solution ends at {problem.independent} = {last:.6g} of the span {problem.span}, so no "
-                f"structure can be trained on all of it: give a `span` that lies on this side{why}"
+                f"no structure can be trained on all of the span {problem.span}, for {reference.ends}: end the span "
+                "before"
             )
     return reference
 
