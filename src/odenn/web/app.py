@@ -23,7 +23,6 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from odenn._version import __version__
 from odenn.web.choices import choices
 from odenn.web.runs import Kept, Shelf
 from odenn.web.specification import Limits, Specification, SpecificationError, read_equations_request
@@ -257,7 +256,7 @@ class Server:
                     if job.failure is None:  # the run itself has succeeded
                         yield line
             if job.failure is not None:
-                message = "the comparison took too long, or too much memory"
+                message = f"no comparison: {job.failure['message']}"
                 yield _line({"event": "verified", "source": None, "message": message})
         yield _line({"event": "end"})
 
@@ -278,7 +277,8 @@ class Server:
                 async for line in lines:
                     yield line
         except BusyError as error:
-            yield _line({"event": "failed", "message": str(error), "kind": "limit"})
+            job.failure = {"event": "failed", "message": str(error), "kind": "limit"}
+            yield _line(job.failure)
         finally:
             kept.job = None
             self.shelf.weigh(kept)
@@ -422,6 +422,3 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
 
 async def _on_error(request: Request, error: Exception) -> Response:
     return JSONResponse({"message": "an error of odenn's own, please report it"}, 500)
-
-
-__all__ = ["Server", "__version__", "create_app"]

@@ -88,9 +88,8 @@ class _Worker:
             for child in self.ps.children(recursive=True):
                 with suppress(psutil.Error):
                     child.kill()
-        with suppress(
-            psutil.Error
-        ):  # not `process.kill()`, which looks whether it has ended and so takes its exit code
+        # Not `process.kill()`, which first looks whether it has ended and so takes its exit code from asyncio.
+        with suppress(psutil.Error):
             self.ps.kill()
 
 
