@@ -23,7 +23,7 @@ PAGES = (ROOT / "README.md", ROOT / "docs" / "choosing.md", ROOT / "docs" / "per
 SCIPY = ("DOP853", "LSODA", "Radau", "BDF")
 ERRORS = (1e-4, 1e-6, 1e-9, 1e-11)
 NEVER = float("inf")
-WORDS = ("problem", "solver")  # columns beside the first that hold words
+WORDS = ("problem", "solver", "in")  # columns beside the first that hold words
 
 Ladders = dict[str, dict[str, list[Row]]]  # rows by problem and solver
 
@@ -196,6 +196,18 @@ def peers() -> str:
     return table(["error after", "solver", *(f"{budget:g} s" for budget in budgets), "seeds"], rows)
 
 
+def short_number(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{float(f'{value:.3g}'):g}"
+
+
+def web() -> str:
+    """The page: how soon it is there, how fast it answers, and its users at once."""
+    with (HERE / "results" / "web.csv").open(newline="", encoding="utf-8") as file:
+        rows = [[row["measure"], short_number(float(row["value"])), row["unit"]] for row in csv.DictReader(file)]
+    return table(["odenn web", "measured", "in"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "readme": readme,
     "all-solvers": all_solvers,
@@ -204,6 +216,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "diffrax": diffrax,
     "training": training,
     "peers": peers,
+    "web": web,
 }
 
 
