@@ -417,3 +417,20 @@ def test_workers_end_with_the_server(serving: Any) -> None:
     assert served.the(events, "failed")["message"] == "odenn web was ended"
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert not folder.exists()
+
+
+def test_stop_of_the_comparison(served: Any) -> None:
+    """The run itself has succeeded, and stays so."""
+    events: list[dict[str, Any]] = []
+    content = {"equations": "y' = sin(t*y) + y; y(0) = 1", "span": [0, 4], "verify": True}
+    with served.client() as client, client.stream("POST", "/api/runs", json=content) as response:
+        for line in response.iter_lines():
+            events.append(json.loads(line))
+            if events[-1]["event"] == "summary":
+                time.sleep(0.2)  # until the comparison is under way
+                with served.client() as other:
+                    other.post(f"/api/runs/{events[0]['run']}/stop")
+    assert served.the(events, "summary")["success"]
+    assert not [event for event in events if event["event"] == "failed"]
+    verified = served.the(events, "verified")  # on a fast machine it is done before anybody can stop it
+    assert verified["source"] is not None or verified["message"] == "the comparison was stopped"

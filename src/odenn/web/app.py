@@ -256,7 +256,8 @@ class Server:
                     if job.failure is None:  # the run itself has succeeded
                         yield line
             if job.failure is not None:
-                message = f"no comparison: {job.failure['message']}"
+                stopped = job.stopped is not None
+                message = "the comparison was stopped" if stopped else f"no comparison: {job.failure['message']}"
                 yield _line({"event": "verified", "source": None, "message": message})
         yield _line({"event": "end"})
 
