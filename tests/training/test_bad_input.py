@@ -1,5 +1,7 @@
 """Bad input: what was given, what is accepted, what to do."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -50,6 +52,55 @@ def test_hidden_layers(hidden):
 def test_activation_by_name():
     with pytest.raises(ValueError, match=r"`activation` must be one of tanh, sin.*got 'tahn'"):
         MLP([8], "tahn")
+
+
+class Own(nn.Module):
+    """A network of the user's own, with a mistake before or after its layers."""
+
+    def __init__(self, before=lambda x: x, hidden=lambda x: x, after=lambda x: x) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(1, 8), nn.Linear(8, 1)
+        with torch.no_grad():
+            for weights in self.parameters():
+                weights.copy_(torch.cos(torch.arange(weights.numel())).view_as(weights))
+        self.before, self.hidden, self.after = before, hidden, after
+
+    def forward(self, x):
+        return self.after(self.outer(self.hidden(torch.tanh(self.inner(self.before(x))))))
+
+
+@pytest.mark.parametrize("method", [Residual, DataFit])
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Own(before=lambda x: torch.as_tensor(np.sin(x.detach().numpy()))), "cannot be differentiated.*no NumPy"),
+        (Own(before=lambda x: x if float(x[0]) > -2 else 2 * x), "cannot be differentiated.*use torch.where"),
+        (Own(before=lambda x: x.mul_(1.0)), "no operation in place"),
+        (Own(hidden=lambda x: x + 1e-3 * torch.rand_like(x)), "returns other values for the same times"),
+        (Own(hidden=lambda x: x.detach()), "hides derivatives from training"),
+        (Own(before=lambda x: x.detach()), "hides derivatives from training"),
+        (Own(before=lambda x: x + (x**2).detach()), "hides derivatives from training"),
+        (Own(after=lambda x: x.detach()), r"no \.detach\(\)"),
+        (Own(before=torch.log), "NaN or infinite values or slopes, first at x = -1: its input is the time"),
+        (Own(after=lambda x: x * torch.nan), "NaN or infinite values"),
+    ],
+)
+def test_mistakes_in_own_networks_are_told_as_such(network: nn.Module, message: str, method: Any) -> None:
+    problem = odenn.parse("y' = -y; y(0) = 1", span=(0, 1))
+    with pytest.raises(ValueError, match=rf"`network` \(Own\) .*{message}"):
+        odenn.solve(problem, method=method(network=network, windows=1))
+
+
+def test_an_own_network_without_mistakes_is_taken() -> None:
+    problem = odenn.parse("y' = -y; y(0) = 1", span=(0, 1))
+    frozen = Own()
+    frozen.inner.requires_grad_(False)
+    for network in (Own(), frozen, Own(before=lambda x: torch.sqrt(x + 1))):
+        odenn.solve(
+            problem,
+            rtol=1e-2,
+            method=Residual(network=network, windows=1, optimizer=LevenbergMarquardt(max_iterations=5)),
+        )
 
 
 class Functional(nn.Module):

@@ -7,13 +7,15 @@ function that turns seeds on them into rows of the Jacobian by w, all samples at
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from odenn.deliberate import is_deliberate
 from odenn.networks.activations import ACTIVATIONS, Activation, Series
 
 Pullback = Callable[[Tensor], Tensor]
@@ -27,6 +29,7 @@ DRAWS = 16
 """So many starts are drawn for `flexible_start`."""
 
 LARGE = 50_000  # weights
+WRONG = 1e-2  # relative: derivatives that differ more from differences are not those of the values
 
 
 class Trainable(Protocol):
@@ -283,6 +286,9 @@ class ModuleWeights:
             raise ValueError("`network` has no weights to train")
         self._outputs = outputs
         _check_module(module, outputs)
+        if _device_of(module).type != "meta":  # where there are values to look at
+            self._check_values()
+            self._check_derivatives()
 
     @property
     def kind(self) -> str:
@@ -298,13 +304,65 @@ class ModuleWeights:
 
     def start(self, generator: torch.Generator, *, paired: bool, frequency: float = 1.0) -> Tensor:
         """The weights that the module has."""
+        return self._start()
+
+    def _start(self) -> Tensor:
         return torch.cat([p.detach().reshape(-1).double() for p in self.template.parameters() if p.requires_grad])
+
+    def _check_values(self) -> None:
+        """Refuse modules that are no functions of time."""
+        x = torch.linspace(-1.0, 1.0, 32, dtype=torch.float64, device=_device_of(self.template))[:, None]
+        with torch.no_grad():
+            values, again = self.template(x.clone()), self.template(x.clone())
+        if not torch.equal(values.nan_to_num(), again.nan_to_num()):
+            raise ValueError(
+                f"`network` ({self.kind}) returns other values for the same times: it is no function of time. Leave "
+                "out what draws at random or remembers"
+            )
+
+    def _check_derivatives(self) -> None:
+        """Refuse modules that are not finite, or whose derivatives are not those of their values.
+
+        `.detach()` cuts derivatives off, and what is trained by wrong ones meets another equation. Central differences,
+        by time and along one direction v of the weights, do not see it.
+        """
+        w = self._start().requires_grad_()
+        x = torch.linspace(-1.0, 1.0, 32, dtype=w.dtype, device=w.device)
+        parts = self.series(w, x, 1)  # (2, k, n)
+        finite = parts.isfinite().all(2)
+        bad = ~finite[0]
+        bad[1:-1] |= ~finite[1, 1:-1]  # a slope may be infinite at an end
+        if bad.any():
+            raise ValueError(
+                f"`network` ({self.kind}) gives NaN or infinite values or slopes, first at x = {float(x[bad][0]):.3g}: "
+                "its input is the time of a window, scaled to [-1, 1], so leave out what is not defined there (log(x), "
+                "sqrt(x)), and look at its weights"
+            )
+        x, h = x[1:-1], 1e-4
+        v = torch.cos(torch.arange(w.numel(), dtype=w.dtype, device=w.device))
+        c = torch.exp(x)[:, None]  # of one sign, and not even: little can cancel
+        with _explained(self.kind):
+            inner = self.series(w, x, 1)
+            by_w = torch.autograd.grad((c * inner[0]).sum() + 0 * inner[1].sum(), w)[0] @ v
+        with torch.no_grad():
+            along = c * (self.series(w + h * v, x, 0)[0] - self.series(w - h * v, x, 0)[0]) / (2 * h)
+            slope = (self.series(w, x + h, 0)[0] - self.series(w, x - h, 0)[0]) / (2 * h)
+            rounding = 1e-9 * inner[0].abs().sum()
+            weights_right = (by_w - along.sum()).abs() <= WRONG * along.abs().sum() + rounding
+            time_right = (inner[1] - slope).abs().sum() <= WRONG * slope.abs().sum() + rounding
+        if not (weights_right and time_right):
+            raise ValueError(
+                f"`network` ({self.kind}) hides derivatives from training: those that torch finds are not those of its "
+                "values, as if .detach(), .data or torch.no_grad() in its `forward` cut them off. Leave these out; "
+                "weights that are to stay as they are take requires_grad_(False)"
+            )
 
     def series(self, w: Tensor, x: Tensor, order: int) -> Tensor:
         from odenn.derivatives import taylor
 
         weights = self._split(w)
-        return taylor(lambda s: self._call(weights, s), x, order)
+        with _explained(self.kind):
+            return taylor(lambda s: self._call(weights, s), x, order)
 
     def linearise(self, w: Tensor, x: Tensor, order: int) -> tuple[Tensor, Pullback]:
         from odenn.derivatives import taylor
@@ -313,7 +371,8 @@ class ModuleWeights:
             weights = self._split(w)
             return taylor(lambda s: self._call(weights, s), s.reshape(1), order)[:, 0]
 
-        J = torch.func.vmap(torch.func.jacrev(one), in_dims=(None, 0))(w, x).detach()  # (k, C, n, P)
+        with _explained(self.kind):
+            J = torch.func.vmap(torch.func.jacrev(one), in_dims=(None, 0))(w, x).detach()  # (k, C, n, P)
 
         def pullback(seeds: Tensor) -> Tensor:
             return torch.einsum("sckn,kcnp->skp", seeds, J).reshape(-1, J.shape[-1])
@@ -335,6 +394,25 @@ class ModuleWeights:
         return torch.func.functional_call(self.template, weights, (x.reshape(-1, 1),))
 
 
+@contextmanager
+def _explained(kind: str) -> Generator[None]:
+    """Say of errors inside a user's module what training asks of it."""
+    try:
+        yield
+    except (torch.cuda.OutOfMemoryError, NotImplementedError):  # the latter is explained with the order that is asked
+        raise
+    except Exception as error:
+        if is_deliberate(error):
+            raise
+        reason = next(iter(str(error).splitlines()), "")
+        raise ValueError(
+            f"`network` ({kind}) cannot be differentiated by time and by its weights, as training does "
+            f"({type(error).__name__}: {reason}). Write its `forward` with functions of torch alone: no NumPy, float() "
+            "or .item(), no `if` on values (use torch.where), no operation in place (x * 2, not x.mul_(2)), no "
+            ".detach()"
+        ) from error
+
+
 def _check_module(module: nn.Module, outputs: int) -> None:
     for name, part in module.named_modules():
         if isinstance(part, _UNSTEADY):
@@ -344,7 +422,8 @@ def _check_module(module: nn.Module, outputs: int) -> None:
             )
     try:
         with torch.no_grad():
-            values = module.double()(torch.zeros(3, 1, dtype=torch.float64, device=_device_of(module)))
+            x = torch.zeros(3, 1, dtype=torch.float64, device=_device_of(module))
+            values = module.double()(x)
     except Exception as error:
         raise ValueError(
             f"`network` must map times (k, 1) to (k, {outputs}), but called with (3, 1) it failed: {error}"
