@@ -170,6 +170,7 @@ def search(
         MethodName, Option(metavar="METHOD", help="residual or data-fit.", rich_help_panel=options.METHOD)
     ] = MethodName.residual,
     windows: options.Windows = None,
+    device: options.Device = None,
     rtol: Annotated[float, Option(help="What the trainings aim at.", rich_help_panel=options.ACCURACY)] = 1e-8,
     trials: Annotated[
         int | None, Option(metavar="NUMBER", help="How many structures to try.", show_default="all")
@@ -210,7 +211,7 @@ def search(
                 width=_counts(width, "--width", "8,32"),
                 activation=_words(activation, "--activation", "tanh,sin"),
                 optimizer=_words(optimizer, "--optimizer", ",".join(OptimizerName)),
-                method=kind() if windows is None else kind(windows=windows_of(windows)),
+                method=kind(windows="auto" if windows is None else windows_of(windows), device=device or "auto"),
                 rtol=rtol,
                 trials=trials,
                 seconds=seconds,
