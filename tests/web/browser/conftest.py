@@ -114,11 +114,13 @@ def running() -> Iterator[str]:
     """The address of `odenn web` in a process of its own."""
     command = [sys.executable, "-m", "odenn", "web", "--port", "0", "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert "http://" in line, line
-        yield line.split()[2]
-        process.terminate()
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert "http://" in line, line
+            yield line.split()[2]
+        finally:
+            process.terminate()
 
 
 @pytest.fixture(scope="session")

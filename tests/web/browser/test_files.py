@@ -105,7 +105,7 @@ def test_measured_data(workshop: Workshop, tmp_path: Path) -> None:
     workshop.choose("data-fit")
     workshop.page.select_option("#data-kind", "csv")
     workshop.page.set_input_files("#csv", bad)
-    assert "Line 3" in workshop.error("data")
+    assert "line 3" in workshop.error("data")
     workshop.page.set_input_files("#csv", table)
     expect(workshop.page.locator("#csv-name")).to_have_text("measured.csv: 41 rows of t, y")
     workshop.fill(hidden="8, 8", rtol="1e-3")

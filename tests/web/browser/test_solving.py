@@ -43,6 +43,7 @@ def test_ready(browser: Browser) -> None:
             page.goto(address)
             page.wait_for_selector("body[data-page=ready]")
             page.fill("#equations", "y' = -y")
+            page.fill("#initial", "y(0) = 1")
             expect(page.locator("#mathematics mtr")).to_have_count(2)
             seconds.append(time.monotonic() - began)
         if seconds[-1] < 5:

@@ -273,7 +273,7 @@ function components() {
         return element("label", { class: "inline", for: `component-${k}` }, box, name);
       }));
   }
-  if (runs.length) phaseAxes(runs.at(-1).solution);
+  if (runs.length && !runs.at(-1).solution.partial) phaseAxes(runs.at(-1).solution);
   arrangeControls(names.length);
 }
 

@@ -125,9 +125,9 @@ export class Parameters {
   // The number may lie outside the slider's range, or between its steps: the number is what counts.
   #write(row) {
     const [low, high] = row.range;
-    if (document.activeElement !== row.number) row.number.value = exact(row.value);
-    row.low.value = exact(low);
-    row.high.value = exact(high);
+    for (const [field, number] of [[row.number, row.value], [row.low, low], [row.high, high]]) {
+      if (document.activeElement !== field) field.value = exact(number); // not over what is being typed
+    }
     row.slider.min = low;
     row.slider.max = high;
     row.slider.step = niceStep(low, high);
