@@ -1,7 +1,7 @@
 """Worker processes: who does a job, how long and with how much memory, and what happens when it is too much.
 
-A worker is a Python of its own (`odenn.web.jobs`) that is kept for the next job, whoever asks for it. A job that goes
-past its limits ends with its process, which gives back whatever it held; a fresh one takes its place.
+A worker is a Python of its own (`odenn.web.process`) that is kept for the next job, whoever asks for it. A job that
+goes past its limits ends with its process, which gives back whatever it held; a fresh one takes its place.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ class Lane:
         package = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "odenn.web.jobs", str(self.memory_mb), str(self.niceness),
+            sys.executable, "-P", "-m", "odenn.web.process", str(self.memory_mb), str(self.niceness),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=LINE,
