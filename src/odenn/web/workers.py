@@ -138,7 +138,9 @@ class Lane:
         await asyncio.gather(*(self._warm() for _ in range(workers)))
 
     async def _warm(self) -> None:
-        """Have one more worker ready; it takes a slot while it starts."""
+        """Have one more worker ready; it takes a slot while it starts. Where none is free, jobs bring their own."""
+        if self._busy >= self.slots:
+            return
         await self._turn()
         try:
             if not self.closed and len(self._all) < self.slots:
