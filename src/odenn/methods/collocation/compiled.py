@@ -41,7 +41,7 @@ LIBRARIES = ("numpy", "scipy", "numba", "torch")
 
 # In the order in which they call each other.
 KERNELS = (
-    "add_product", "product", "integrate", "put_product", "distance", "excess", "row_peaks", "no_stages", "stage_work",
+    "multiply", "product", "integrate", "put_product", "distance", "excess", "row_peaks", "no_stages", "stage_work",
     "banded_stages", "stage_inverses", "solve_banded", "solve_stages",
 )  # fmt: skip
 ENGINE = (
@@ -49,7 +49,7 @@ ENGINE = (
     "shorter_place", "growth", "solve_window", "is_smooth", "reconsider", "record", "blur", "march",
 )  # fmt: skip
 # A call that hands over a few arrays takes as long as a small product.
-INLINED = {"add_product", "integrate", "distance", "excess", "row_peaks", "spread"}
+INLINED = {"multiply", "integrate", "distance", "excess", "row_peaks", "spread"}
 
 
 def _function_at(signature: Any) -> Any:

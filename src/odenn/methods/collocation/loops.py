@@ -15,13 +15,13 @@ FEW = 8  # rows up to which loops beat the call of a library
 def product(A: Array, B: Array) -> Array:
     if A.shape[0] > FEW:
         return np.dot(A, B)
-    out = np.zeros((A.shape[0], B.shape[1]))
-    add_product(A, B, out, out)
+    out = np.empty((A.shape[0], B.shape[1]))
+    multiply(A, B, out)
     return out
 
 
-def add_product(A: Array, B: Array, start: Array, out: Array) -> None:
-    """out = start + A B; `start` may be `out`."""
+def multiply(A: Array, B: Array, out: Array) -> None:
+    """out = A B."""
     n, m = A.shape
     k = B.shape[1]
     # Four rows of B at a time: an inner loop that is vectorised, and a quarter of the traffic to `out`.
@@ -30,16 +30,16 @@ def add_product(A: Array, B: Array, start: Array, out: Array) -> None:
         a0, a1, a2 = A[i, 0] if j > 0 else 0.0, A[i, 1] if j > 1 else 0.0, A[i, 2] if j > 2 else 0.0
         if j == 0:
             for c in range(k):
-                out[i, c] = start[i, c]
+                out[i, c] = 0.0
         elif j == 1:
             for c in range(k):
-                out[i, c] = start[i, c] + a0 * B[0, c]
+                out[i, c] = a0 * B[0, c]
         elif j == 2:
             for c in range(k):
-                out[i, c] = start[i, c] + a0 * B[0, c] + a1 * B[1, c]
+                out[i, c] = a0 * B[0, c] + a1 * B[1, c]
         else:
             for c in range(k):
-                out[i, c] = start[i, c] + a0 * B[0, c] + a1 * B[1, c] + a2 * B[2, c]
+                out[i, c] = a0 * B[0, c] + a1 * B[1, c] + a2 * B[2, c]
         while j < m:
             a0, a1, a2, a3 = A[i, j], A[i, j + 1], A[i, j + 2], A[i, j + 3]
             for c in range(k):
@@ -50,10 +50,10 @@ def add_product(A: Array, B: Array, start: Array, out: Array) -> None:
 def integrate(A: Array, B: Array, start: Array, out: Array) -> None:
     n, k = out.shape
     if n <= FEW:
-        add_product(A, B, start, out)
-        return
-    np.dot(A, B, out)
-    for i in range(n):
+        multiply(A, B, out)
+    else:
+        np.dot(A, B, out)
+    for i in range(n):  # at the end, so that the large start is rounded once
         for c in range(k):
             out[i, c] += start[i, c]
 
