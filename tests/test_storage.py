@@ -507,3 +507,18 @@ def test_loading_needs_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
         "assert not {'torch', 'matplotlib', 'sympy', 'pickle5', 'dill'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_solution_that_ended_early_for_its_error_comes_back(tmp_path: Path) -> None:
+    """Chaos: the last window was given up, and belongs to neither the solution nor its file."""
+    lorenz = "x' = 10*(y - x), y' = x*(28 - z) - y, z' = x*y - 8/3*z; x(0) = 1, y(0) = 1, z(0) = 1"
+    solution = odenn.solve(odenn.parse(lorenz, span=(0, 60)))
+    assert solution.status is odenn.Status.PRECISION
+    assert 20 < solution.span[1] < 60
+    windows = solution.outcome.windows
+    assert windows.left[-1] + windows.length[-1] == solution.span[1]
+    solution.save(tmp_path / "chaos.odenn")
+    again = odenn.load(tmp_path / "chaos.odenn")
+    t = solution.grid(50)
+    assert np.array_equal(again(t), solution(t))
+    assert again.residual(t).shape == (3, 50)

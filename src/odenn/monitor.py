@@ -67,7 +67,7 @@ _REMEDIES = {
     Trouble.OSCILLATION: 'use LevenbergMarquardt(), or a smaller `lr`, which schedule="cosine" lowers further',
     Trouble.PLATEAU: 'use LevenbergMarquardt() and windows="auto"; if you do, a wider network, more points or stages=2',
     Trouble.MISFIT: 'use LevenbergMarquardt() and windows="auto"; if you do, a wider network or more samples',
-    Trouble.ITERATIONS: "use LevenbergMarquardt(), or more iterations (and `max_seconds`, where that ended them)",
+    Trouble.ITERATIONS: "allow more iterations (`max_seconds`, where that ended them), or use LevenbergMarquardt()",
     Trouble.SCALES: 'use windows="auto", which finds the scale anew for every window, or more `windows`',
     Trouble.TIME: 'use windows="auto", which finds their length, or more `windows`',
     Trouble.NARROW: "use wider layers, such as MLP([32] * 5), the default, at least 16 `points`, or a looser rtol",

@@ -38,7 +38,7 @@ _ADVICE = {
     Status.STALLED: "the solution is returned up to that point; look there for a singularity or a discontinuity, or "
     "loosen rtol",
     Status.BUDGET: "raise max_windows or max_seconds of the method, loosen rtol or shorten the span",
-    Status.INTERRUPTED: "the solution is returned up to that point, with the best network found so far",
+    Status.INTERRUPTED: "the best that was found by then is returned",
     Status.STIFF: "use the Legendre network and leave `stiff` to itself (the defaults): stiff windows are then "
     "solved implicitly",
 }

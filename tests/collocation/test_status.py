@@ -86,7 +86,7 @@ def test_an_interrupted_attempt_does_not_replace_a_complete_one() -> None:
         assert len(reports) == call
         assert solution.status is Status.INTERRUPTED
         assert solution.span == (0.0, 19.0)
-        assert "no tighter attempt" in solution.message
+        assert "before a tighter attempt was finished" in solution.message
         # It is the first attempt, whose estimate is above the tolerance and right.
         t = np.linspace(18, 19, 20)
         true = np.abs(solution(t) - full(t)).max()

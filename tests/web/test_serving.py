@@ -80,7 +80,7 @@ def test_port_that_is_taken() -> None:
         port = taken.getsockname()[1]
         result = CliRunner().invoke(app, ["web", "--no-browser", "--port", str(port)])
         assert result.exit_code == 2
-        assert f"cannot listen on 127.0.0.1, port {port}" in result.stderr
+        assert f"port {port} is in use" in result.stderr
 
 
 def test_host_that_is_not_here() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Annotated
 
 import typer
@@ -42,6 +43,10 @@ def web(
         try:
             serve(host=host, port=port, limits=limits, browser=browser, say=_announce)
         except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise UsageError(
+                    f"port {port} is in use: name another one, or --port 0 for any that is free"
+                ) from error
             raise UsageError(f"cannot listen on {host}, port {port if port is not None else 'any'}: {error}") from error
 
 

@@ -1,6 +1,8 @@
 """Equations as LaTeX."""
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import sympy
 
@@ -55,11 +57,27 @@ def number(value: float) -> str:
     return {"1": power, "-1": f"-{power}"}.get(digits, rf"{digits} \cdot {power}")
 
 
+def _exact(value: sympy.Float) -> sympy.Expr:
+    """The fraction, or multiple of pi, that a long decimal number stands for; else the number.
+
+    >>> _exact(sympy.Float(8 / 3)), _exact(sympy.Float(math.pi / 2)), _exact(sympy.Float(0.1))
+    (8/3, pi/2, 0.100000000000000)
+    """
+    number = float(value)
+    if len(repr(number)) > 12 and math.isfinite(number):
+        for unit, symbol in ((1.0, sympy.Integer(1)), (math.pi, sympy.pi)):
+            fraction = Fraction(number / unit).limit_denominator(1000)
+            if float(fraction) * unit == number:
+                return sympy.Rational(fraction.numerator, fraction.denominator) * symbol
+    return value
+
+
 def _derivative(name: str, level: int) -> str:
     symbol: str = sympy.latex(sympy.Symbol(name))
     return symbol + ("'" * level if level <= 3 else f"^{{({level})}}")
 
 
 def _right(expression: sympy.Expr, spelled: dict[sympy.Symbol, str]) -> str:
-    text: str = sympy.latex(expression, symbol_names=spelled)
+    exact = {value: _exact(value) for value in expression.atoms(sympy.Float)}
+    text: str = sympy.latex(expression.xreplace(exact), symbol_names=spelled)
     return text if len(text) <= LONGEST else r"\ldots"

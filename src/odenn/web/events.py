@@ -24,6 +24,7 @@ MOST_VALUES = 40_000  # of all components together
 TABLE = 11
 MOST_LOSSES = 1000
 MOST_ENDS = 500  # of windows
+ROUNDING = float(np.finfo(float).eps)
 
 
 def curves(solution: Solution) -> Event:
@@ -89,12 +90,13 @@ def covers_something(solution: Solution) -> bool:
 
 
 def _reached(solution: Solution) -> float | None:
-    """The estimated error as a relative tolerance: what rtol would just have been met."""
+    """The estimated error as a relative tolerance: what rtol would just have been met, but for rounding."""
     from odenn.verify import times, tolerance
 
     t = times(solution, 401)
     with np.errstate(all="ignore"):
-        return number(float(solution.rtol * np.max(solution.error(t) / tolerance(solution, t))))
+        estimate = np.abs(solution.outcome.errors.derivative(t, 0))  # as success is judged: without the rounding floor
+        return number(max(solution.rtol * float(np.max(estimate / tolerance(solution, t))), ROUNDING))
 
 
 def _training(solution: Solution) -> Event | None:

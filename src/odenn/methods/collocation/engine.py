@@ -473,15 +473,15 @@ def march(
                 h *= 0.5 if failures < 3 else 0.125
                 trial = empty
             continue
-        record(store, filled, t, hs, z, second, w, tables, n)
-        filled += 1
-        counts[WINDOWS] += 1
-        counts[STIFF_WINDOWS] += pace.stiff
         apart = (w.fine_Z - w.Y)[:n]
         worst = max(worst, excess(apart, w.Y[:n], peak[:n], control.global_rtol, control.global_atol))
         if worst > control.give_up:
             reason = TOO_FAR
             break
+        record(store, filled, t, hs, z, second, w, tables, n)
+        filled += 1
+        counts[WINDOWS] += 1
+        counts[STIFF_WINDOWS] += pace.stiff
         # On to the next.
         peak = row_peaks(w.Y, peak)
         z = w.Y[:, -1].copy()

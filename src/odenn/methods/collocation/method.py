@@ -316,8 +316,9 @@ def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: Stat
         if spent is Status.INTERRUPTED and len(legs) < len(problem.ends):
             return spent, f"{spent.value}: {at} after {_counted(leg.filled)}"
         if spent is not None and worst > 1.0:
-            left = f"no tighter attempt than the one that ended {at} was finished"
-            return spent, f"{spent.value}: {left}; its estimated error is {worst:.2g} times the tolerance"
+            why = "the run was stopped" if spent is Status.INTERRUPTED else "the budget was used up"
+            kept = f"{why} before a tighter attempt was finished than the one that ended {at}"
+            return spent, f"{kept}; its estimated error is {worst:.2g} times the tolerance"
     if worst <= 1.0:
         return Status.SUCCESS, f"{Status.SUCCESS.value} (at most {worst:.2g} times it)"
     return Status.PRECISION, f"{Status.PRECISION.value}: the estimated error is {worst:.2g} times what was asked"
