@@ -107,20 +107,21 @@ def test_plots(workshop: Workshop) -> None:
     workshop.fill(parameter_a="2")
     workshop.solve()
     assert {(trace["name"], trace["dash"]) for trace in workshop.traces()} == {
-        ("x · a = 1.5", "dash"), ("y · a = 1.5", "dash"), ("x · a = 2", "solid"), ("y · a = 2", "solid"),
+        ("x · run 1: a = 1.5", "dash"), ("y · run 1: a = 1.5", "dash"),
+        ("x · run 2: a = 2", "solid"), ("y · run 2: a = 2", "solid"),
     }  # fmt: skip
     workshop.page.uncheck("#component-1")
     expect(workshop.page.locator("#plot")).to_have_attribute("data-traces", "2")
     workshop.tab("error")
-    assert {"tolerance", "true error", "x · a = 2"} <= {trace["name"] for trace in workshop.traces()}
+    assert {"tolerance", "true error", "x · run 2: a = 2"} <= {trace["name"] for trace in workshop.traces()}
     workshop.page.check("#logarithmic")
     workshop.page.wait_for_function("() => document.getElementById('plot')._fullLayout.xaxis.type === 'log'")
     workshop.tab("defect")
-    assert [trace["name"] for trace in workshop.traces()] == ["x · a = 1.5", "x · a = 2"]
+    assert [trace["name"] for trace in workshop.traces()] == ["x · run 1: a = 1.5", "x · run 2: a = 2"]
     workshop.tab("comparison")
-    assert "x reference · a = 2" in {trace["name"] for trace in workshop.traces()}
+    assert "x reference · run 2: a = 2" in {trace["name"] for trace in workshop.traces()}
     workshop.tab("phase")
-    assert [trace["name"] for trace in workshop.traces()][::2] == ["a = 1.5", "a = 2"]
+    assert [trace["name"] for trace in workshop.traces()][::2] == ["run 1: a = 1.5", "run 2: a = 2"]
     workshop.page.select_option("#axis-y", "d0")  # x against its derivative
     workshop.page.check("#three")
     workshop.page.wait_for_function("() => document.getElementById('plot').data[0].type === 'scatter3d'")

@@ -3,8 +3,8 @@ import { byId, debounced, element, short } from "./dom.js";
 import { labels } from "./differences.js";
 import { clearError, FieldError, refusal, showError } from "./errors.js";
 import { Form } from "./form.js";
-import { decode, encode } from "./link.js";
-import { axesOf, draw, drawLoss, lineSample, TIMED } from "./plots.js";
+import { DamagedLink, decode, encode, sensible, sensibleRanges } from "./link.js";
+import { axesOf, chosenAxes, colour, draw, drawLoss, lineSample, reachesPositive, TIMED, variables } from "./plots.js";
 import { clearSummary, say, showDownloads, showSummary, showTable, showWindows } from "./results.js";
 import { events, stop } from "./stream.js";
 
@@ -14,15 +14,22 @@ const AT_FIELD = "Not solved: see the message at the field that is marked.";
 const SETTLED = 500; // ms without a move of a slider
 const COMPONENTS_AT_FIRST = 6;
 
-const view = { tab: "solution", hidden: [], axes: { x: "y0", y: "y1", z: "t" }, three: false, logarithmic: false };
+const view = { tab: "solution", hidden: [], axes: {}, three: false, logarithmic: false, logarithmicY: false, revision: 0 };
 let current = null; // the run that is shown
 let pinned = []; // runs that are kept for comparison
 let active = null; // {controller, run, started, dragging}: the run that is under way
 let waiting = null; // what a slider asks for while a run is under way
 let known = ""; // names of the components in the plots, for their switches
+let phased = ""; // names that the axes of the phase portrait were chosen for
 let plotly = null; // a promise: plotly has been read
 
-const form = new Form({ solve: () => moved(), edited: () => remember() });
+const form = new Form({
+  solve: () => moved(),
+  edited: () => {
+    remember();
+    compareWithForm();
+  },
+});
 
 // Plotly is large: it is read after the page can be used.
 function plotlyReady() {
@@ -52,6 +59,9 @@ async function solve({ spec, dragging = false, since = performance.now(), upload
     clearSummary();
     byId("live-text").textContent = "";
     byId("progress").removeAttribute("value");
+    showTable(run); // those of the earlier run go
+    showDownloads(run);
+    compareWithForm();
   }
   try {
     for await (const event of events(upload ? { upload } : spec, controller.signal)) {
@@ -89,6 +99,7 @@ async function handle(event, run, job) {
       await progress(event, run, job);
       break;
     case "solution":
+      if (!job.dragging && !run.solution) view.revision += 1;
       run.solution = event;
       run.ends = event.windows ?? run.ends;
       show(run);
@@ -101,7 +112,7 @@ async function handle(event, run, job) {
       if (!run.spec && event.problem) adopt(run, event);
       if (event.training?.losses?.length) run.losses = event.training.losses;
       summarise(run);
-      if (run.losses.length) await redraw();
+      if (run.losses.length || !event.success) await redraw();
       break;
     case "verified":
       run.verified = event;
@@ -132,8 +143,9 @@ async function progress(event, run, job) {
   if (run.losses.length) words.push(`loss ${short(run.losses.at(-1)[1])}`);
   if (typeof event.seconds === "number") words.push(`${event.seconds.toFixed(1)} s`);
   byId("live-text").textContent = words.join(", ");
-  if (event.ends) showWindows(run.spec?.span ?? [0, 1], run.ends, form.independent);
+  if (event.ends) showWindows(run.spec?.span ?? [0, 1], run.ends, form.independent, event.t);
   if (event.t && event.y) {
+    if (!job.dragging && !run.solution) view.revision += 1;
     run.solution = { t: event.t, y: event.y, names: form.names, independent: form.independent, span: run.spec?.span, partial: true };
     show(run);
     if (["solution", "phase"].includes(view.tab)) await redraw();
@@ -145,21 +157,31 @@ async function progress(event, run, job) {
   }
 }
 
-function fail(run, error) {
+// A run that fails at a parameter that is zero is told so at the parameter.
+function blamed(run, error) {
+  const zero = Object.entries(run.spec?.params ?? {}).filter(([, value]) => value === 0).map(([name]) => name);
+  if (!zero.length || !/division by zero/.test(error.message)) return error;
+  return new FieldError(`${error.message} (here ${zero.map((name) => `${name} = 0`).join(", ")}).`, `params.${zero[0]}`);
+}
+
+function fail(run, given) {
+  const error = blamed(run, given);
   run.failed = error.message;
   document.body.dataset.run = "failed";
   const control = showError(error);
   const field = control ? control.closest("[data-field]") : null;
-  say(field ? AT_FIELD : error.message, "bad");
-  clearSummary();
-  if (current === run || !run.solution) {
+  const partial = run.solution?.partial ? " The curve that was found by then stays." : "";
+  say(field ? AT_FIELD : `${error.message}${partial}`, "bad");
+  if (!run.summary) clearSummary();
+  showTable(run);
+  showDownloads(run);
+  if (!run.solution) {
     current = null;
-    showTable(run);
-    showDownloads(run);
     showRuns();
     byId("windows-figure").hidden = true;
     redraw();
   }
+  compareWithForm();
   if (control && active && !active.dragging) control.focus();
 }
 
@@ -167,7 +189,19 @@ function show(run) {
   current = run;
   components();
   showRuns();
-  if (run.ends.length) showWindows(run.solution.span ?? run.spec?.span, run.ends, run.solution.independent);
+  if (run.ends.length) showWindows(run.solution.span ?? run.spec?.span, run.ends, run.solution.independent, run.solution.t);
+  compareWithForm();
+}
+
+// What is shown may be older than what is typed: it says so, and is no longer when the text comes back.
+function compareWithForm() {
+  const spec = current?.solution ? current.spec : null;
+  const earlier = spec ? form.changed(spec) : [];
+  document.body.dataset.earlier = earlier.length ? "true" : "false";
+  for (const note of document.querySelectorAll(".earlier")) {
+    note.hidden = !earlier.length;
+    note.textContent = `Of the earlier ${earlier.join(" and ")}`;
+  }
 }
 
 function summarise(run) {
@@ -224,8 +258,9 @@ const settled = debounced(SETTLED, () => {
 // The runs that are drawn, each with the words that tell it from the others.
 function drawn() {
   const runs = [...pinned, ...(current && !pinned.includes(current) ? [current] : [])];
-  const words = runs.length > 1 ? labels(runs.map((run) => run.spec ?? {})) : [""];
-  runs.forEach((run, k) => Object.assign(run, { label: words[k], dash: runs.length - 1 - k })); // the newest is solid
+  const words = runs.length > 1 ? labels(runs.map((run) => run.spec ?? {})) : [{ label: "", full: "" }];
+  const alone = new Set(runs.flatMap((run) => run.solution?.names ?? [])).size === 1;
+  runs.forEach((run, k) => Object.assign(run, { ...words[k], alone, dash: runs.length - 1 - k })); // the newest is solid
   return runs;
 }
 
@@ -273,7 +308,8 @@ function components() {
         return element("label", { class: "inline", for: `component-${k}` }, box, name);
       }));
   }
-  if (runs.length && !runs.at(-1).solution.partial) phaseAxes(runs.at(-1).solution);
+  const newest = runs.at(-1)?.solution;
+  if (newest && (!newest.partial || variables(newest) !== phased)) phaseAxes(newest); // slopes come with the end
   arrangeControls(names.length);
 }
 
@@ -282,6 +318,11 @@ function arrangeControls(count) {
   byId("logarithmic-field").hidden = !count || !TIMED.includes(view.tab);
   byId("logarithmic-name").textContent = current?.solution?.independent ?? form.independent;
   byId("logarithmic").checked = view.logarithmic;
+  const positive = reachesPositive(drawn());
+  byId("logarithmic").disabled = !positive;
+  byId("logarithmic-field").title = positive ? "" : "There is nothing later than 0 to draw";
+  byId("logarithmic-y-field").hidden = !count || view.tab !== "solution";
+  byId("logarithmic-y").checked = view.logarithmicY;
   byId("phase-axes").hidden = view.tab !== "phase" || !count;
   for (const part of document.querySelectorAll("[data-three]")) part.hidden = !view.three;
   byId("three").checked = view.three;
@@ -289,15 +330,16 @@ function arrangeControls(count) {
 
 function phaseAxes(solution) {
   const axes = axesOf(solution);
-  const keys = axes.map((axis) => axis.key);
-  const usual = keys.includes("y1") ? { x: "y0", y: "y1", z: keys.includes("y2") ? "y2" : "t" } : { x: "y0", y: keys.includes("d0") ? "d0" : "t", z: "t" };
+  const names = variables(solution);
+  if (phased && names !== phased) view.axes = {}; // another problem has its own
+  phased = names;
+  const chosen = chosenAxes(solution, view);
   for (const place of ["x", "y", "z"]) {
-    if (!keys.includes(view.axes[place])) view.axes[place] = usual[place];
     const select = byId(`axis-${place}`);
     if ([...select.options].map((option) => option.text).join() !== axes.map((axis) => axis.label).join()) {
       select.replaceChildren(...axes.map((axis) => element("option", { value: axis.key }, axis.label)));
     }
-    select.value = view.axes[place];
+    select.value = chosen[place];
   }
 }
 
@@ -313,6 +355,7 @@ function chooseTab(tab, focus = false) {
     }
   }
   arrangeControls(known ? known.split("\n").length : 0);
+  showRuns();
   return redraw();
 }
 
@@ -342,10 +385,10 @@ function showRuns() {
     sample.setAttribute("viewBox", "0 0 36 10");
     sample.setAttribute("aria-hidden", "true");
     const stroke = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    for (const [name, value] of Object.entries({ d: "M0 5H36", stroke: "currentColor", "stroke-width": 2.5, "stroke-dasharray": lineSample(run.dash), fill: "none" })) stroke.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ d: "M0 5H36", stroke: run.alone || view.tab === "phase" ? colour(run.dash) : "currentColor", "stroke-width": 2.5, "stroke-dasharray": lineSample(run.dash), fill: "none" })) stroke.setAttribute(name, value);
     sample.append(stroke);
     const kept = pinned.includes(run);
-    const name = run.label || "This run";
+    const name = run.full || "This run";
     const parts = [sample, element("span", { class: "run-name" }, run === current && run.label ? `${name} (this run)` : name)];
     if (kept) parts.push(element("button", { type: "button", class: "quiet", "aria-label": `Remove ${name}`, onclick: () => unpin(run) }, "Remove"));
     return element("li", {}, ...parts);
@@ -357,7 +400,7 @@ function showRuns() {
 // ---- the link that restores everything -------------------------------------------------------------------------------------
 
 function state() {
-  return { v: 1, spec: form.spec(), ranges: form.parameters.ranges, view, pinned: pinned.map((run) => run.spec).filter(Boolean) };
+  return { v: 1, spec: form.spec(), ranges: form.parameters.ranges, view: { ...view, revision: undefined }, pinned: pinned.map((run) => run.spec).filter(Boolean) };
 }
 
 const remember = debounced(300, () => {
@@ -384,23 +427,66 @@ async function copyLink() {
 
 async function restore(hash) {
   const given = decode(hash);
+  const { spec, doubtful } = sensible(given.spec, form.choices);
+  given.spec = spec;
   const shown = given.view ?? {};
   if (KNOWN_TABS.has(shown.tab)) view.tab = shown.tab;
   if (Array.isArray(shown.hidden)) view.hidden = shown.hidden.map(String);
-  view.axes = { ...view.axes, ...shown.axes };
   view.three = Boolean(shown.three);
   view.logarithmic = Boolean(shown.logarithmic);
+  view.logarithmicY = Boolean(shown.logarithmicY);
   pinned = [];
   current = null;
   known = "";
   const quick = (spec) => spec?.method === "collocation";
   for (const spec of (Array.isArray(given.pinned) ? given.pinned : []).filter(quick).slice(0, MOST_PINNED)) {
-    await solve({ spec: { ...spec, verify: false }, keep: true });
+    await solve({ spec: { ...form.choices.defaults, ...sensible(spec, form.choices).spec, verify: false }, keep: true });
   }
-  await form.write(given.spec, given.ranges);
+  phased = "";
+  view.axes = { ...shown.axes };
+  await form.write(given.spec, sensibleRanges(given.ranges));
   await chooseTab(view.tab);
-  if (quick(given.spec)) await solve({ spec: form.spec() });
+  if (form.method === "collocation") await solve({ spec: form.spec() });
   else say("The link is restored. Press Solve to train.");
+  if (doubtful.length) {
+    byId("link-note").textContent = `The link has no usable value for ${doubtful.join(", ")}: left at the default.`;
+    byId("link-note").hidden = false;
+  }
+}
+
+// ---- a reload -------------------------------------------------------------------------------------------------------------
+
+const DRAFT = "odenn-draft";
+const DRAFTED = ["equations", "initial", "span-from", "span-to", "rtol"];
+
+// What is typed is kept for a reload of this page, also where it cannot be solved and so is not in the link.
+function keepDraft() {
+  try {
+    history.replaceState(null, "", `#${encode(state())}`);
+  } catch {
+    // a field that cannot be used yet: the link keeps the last good state
+  }
+  try {
+    sessionStorage.setItem(DRAFT, JSON.stringify({ hash: location.hash, fields: Object.fromEntries(DRAFTED.map((id) => [id, byId(id).value])) }));
+  } catch {
+    // storage is switched off
+  }
+}
+
+function restoreDraft() {
+  let draft = null;
+  try {
+    draft = JSON.parse(sessionStorage.getItem(DRAFT));
+    sessionStorage.removeItem(DRAFT);
+  } catch {
+    return; // storage is switched off
+  }
+  if (!draft || draft.hash !== location.hash) return; // another link was opened
+  const changed = DRAFTED.filter((id) => typeof draft.fields[id] === "string" && draft.fields[id] !== byId(id).value);
+  for (const id of changed) byId(id).value = draft.fields[id];
+  if (!changed.length) return;
+  compareWithForm();
+  form.readNow();
 }
 
 const KNOWN_TABS = new Set(["solution", "phase", "error", "defect", "comparison", "training"]);
@@ -471,11 +557,12 @@ function wire() {
     const chosen = form.choices.gallery.find((each) => each.name === event.target.value);
     if (!chosen) return;
     view.hidden = [];
-    view.axes = { x: "", y: "", z: "" };
+    view.axes = {};
     const reading = form.write(chosen.spec, chosen.ranges ?? {});
     byId("gallery").value = chosen.name;
     await reading;
     remember();
+    compareWithForm();
     if (form.method === "collocation") await submit();
   });
   for (const button of document.querySelectorAll("[role=tab]")) {
@@ -502,6 +589,11 @@ function wire() {
   }
   byId("logarithmic").addEventListener("change", (event) => {
     view.logarithmic = event.target.checked;
+    remember();
+    redraw();
+  });
+  byId("logarithmic-y").addEventListener("change", (event) => {
+    view.logarithmicY = event.target.checked;
     remember();
     redraw();
   });
@@ -554,7 +646,8 @@ function restyle() {
 }
 
 function linkFailed(error) {
-  say(`The link cannot be read (${error.message}): the page starts from its defaults.`, "bad");
+  const why = error instanceof DamagedLink ? error.message : "a part of it makes no sense.";
+  say(`The link cannot be read: ${why} The page starts from its defaults.`, "bad");
 }
 
 async function begin() {
@@ -570,6 +663,8 @@ async function begin() {
   document.body.dataset.page = "ready";
   performance.mark("odenn:ready");
   if (location.hash.length > 1) await restore(location.hash).catch(linkFailed);
+  restoreDraft();
+  addEventListener("pagehide", keepDraft);
 }
 
 begin().catch((error) => say(failure(error), "bad"));

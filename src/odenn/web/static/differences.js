@@ -30,17 +30,21 @@ function parts(spec) {
   return found;
 }
 
-const clip = (text, most = 44) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+const clip = (text, most = 32) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
-// A label for every run; runs that differ in nothing are numbered.
+// Words for every run: `label`, short enough for a legend, and `full` for the list of runs.
 export function labels(specs) {
   const all = specs.map(parts);
   const names = [...new Set(all.flatMap(Object.keys))];
   const differing = names.filter((name) => new Set(all.map((each) => each[name])).size > 1);
-  const texts = all.map((each) =>
+  const words = (each, wanted) =>
     differing
-      .filter((name) => each[name] !== undefined)
-      .map((name) => (["method", "equations"].includes(name) ? clip(each[name]) : `${name} = ${clip(String(each[name]))}`))
-      .join(", "));
-  return texts.map((text, k) => (texts.indexOf(text) === k && texts.lastIndexOf(text) === k ? text : `${text || "run"} (${k + 1})`));
+      .filter((name) => each[name] !== undefined && wanted(name))
+      .map((name) => (["method", "equations"].includes(name) ? each[name] : `${name} = ${each[name]}`))
+      .join(", ");
+  const titled = (k, text) => (text ? `run ${k + 1}: ${text}` : `run ${k + 1}`);
+  return all.map((each, k) => ({
+    label: titled(k, clip(words(each, (name) => !["equations", "conditions"].includes(name)))),
+    full: titled(k, words(each, () => true)),
+  }));
 }

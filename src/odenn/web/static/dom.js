@@ -35,6 +35,21 @@ export function exact(value) {
   return (size !== 0 && (size < 1e-3 || size >= 1e9) ? value.toExponential() : String(value)).replace("e+", "e");
 }
 
+// A number as people type it: 2, 1e-3, 2*pi, pi/4; NaN for anything else.
+export function numeric(text) {
+  const parts = text.trim().replaceAll("\u2212", "-").split(/([*/])/);
+  const factor = (part) => {
+    const [, sign, name] = /^\s*([+-]?)\s*(pi|\u03c0)\s*$/.exec(part) ?? [];
+    if (name) return sign === "-" ? -Math.PI : Math.PI;
+    return part.trim() === "" ? NaN : Number(part);
+  };
+  let value = factor(parts[0]);
+  for (let k = 1; k < parts.length; k += 2) value = parts[k] === "*" ? value * factor(parts[k + 1]) : value / factor(parts[k + 1]);
+  return value;
+}
+
+export const commaHint = (text) => (/^[+-]?\d+,\d+$/.test(text.trim()) ? ` The decimal sign is a point: ${text.trim().replace(",", ".")}.` : "");
+
 export function debounced(wait, action) {
   let timer;
   const later = (...given) => {

@@ -1,5 +1,5 @@
 // What is typed and chosen <-> the specification of a run (the JSON of POST /api/runs).
-import { byId, debounced, element, exact } from "./dom.js";
+import { byId, commaHint, debounced, element, exact, numeric } from "./dom.js";
 import { clearError, FieldError, showError } from "./errors.js";
 import { Parameters } from "./parameters.js";
 import { post } from "./stream.js";
@@ -7,11 +7,11 @@ import { post } from "./stream.js";
 const READ_AFTER = 250; // ms without a key before the equations are read
 
 function numberIn(id, name, whole = false) {
-  const text = byId(id).value.trim().replace("\u2212", "-");
-  const value = text === "" ? NaN : Number(text);
+  const text = byId(id).value.trim();
+  const value = numeric(text);
   if (!Number.isFinite(value) || (whole && !Number.isInteger(value))) {
     const kind = whole ? "a whole number such as 100" : "a finite number such as 0.5 or 1e-6";
-    throw new FieldError(`${name} takes ${kind}, got ${text || "nothing"}.`, byId(id).closest("[data-field]").dataset.field);
+    throw new FieldError(`${name} takes ${kind}, got ${text || "nothing"}.${commaHint(text)}`, byId(id).closest("[data-field]").dataset.field);
   }
   return value;
 }
@@ -121,6 +121,20 @@ export class Form {
     this.arrange();
     this.later.cancel();
     return this.readNow();
+  }
+
+  // What was changed since a run with this specification, in words. Sliders of collocation solve by themselves.
+  changed(spec) {
+    const same = (left, right) => String(left ?? "").trim() === String(right ?? "").trim();
+    const found = [];
+    if (!same(spec.equations, byId("equations").value)) found.push("equations");
+    if (!same(spec.initial, byId("initial").value)) found.push("initial conditions");
+    const ends = ["span-from", "span-to"].map((id) => numeric(byId(id).value));
+    if (spec.span && spec.span.some((end, k) => end !== ends[k])) found.push("span");
+    const values = this.parameters.values;
+    const moved = Object.entries(spec.params ?? {}).some(([name, value]) => name in values && values[name] !== value);
+    if (moved && this.method !== "collocation") found.push("parameters");
+    return found;
   }
 
   span() {

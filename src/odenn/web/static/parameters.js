@@ -1,6 +1,6 @@
 // A number, a slider and the slider's own range for every parameter.
-import { byId, element, exact } from "./dom.js";
-import { FieldError } from "./errors.js";
+import { byId, commaHint, element, exact, numeric } from "./dom.js";
+import { clearError, FieldError, showError } from "./errors.js";
 
 const ONE_COLUMN = "(max-width: 60rem)"; // as in style.css
 const STEPS = 200; // of a slider: finer than its pixels
@@ -15,6 +15,20 @@ function niceStep(low, high) {
 function defaultRange(value) {
   if (value === 0) return [-1, 1];
   return value > 0 ? [0, 2 * value] : [2 * value, 0];
+}
+
+// A number of one digit that is not smaller.
+function roundUp(size) {
+  const power = 10 ** Math.floor(Math.log10(size));
+  return Number((Math.ceil((size / power) * 0.999999) * power).toPrecision(1));
+}
+
+// The range with room on both sides of a value that lies outside: 28 makes 0 to 4 go to 60.
+function widened([low, high], value) {
+  const room = roundUp(2 * Math.abs(value) || Math.max(Math.abs(low), Math.abs(high)));
+  if (value > high) return [low, value < 0 ? 0 : room];
+  if (value < low) return [value > 0 ? 0 : -room, high];
+  return [low, high];
 }
 
 export class Parameters {
@@ -39,10 +53,7 @@ export class Parameters {
   checked() {
     for (const [name, row] of this.rows) {
       if (!Number.isFinite(row.value)) {
-        throw new FieldError(`The parameter ${name} takes a number such as 2 or 1e-3, got ${row.number.value || "nothing"}.`, `params.${name}`);
-      }
-      if (!(row.range[0] < row.range[1])) {
-        throw new FieldError(`The slider of ${name} needs a range that goes up, got ${row.low.value} to ${row.high.value}.`, `params.${name}`);
+        throw new FieldError(`The parameter ${name} takes a number such as 2 or 1e-3, got ${row.number.value || "nothing"}.${commaHint(row.number.value)}`, `params.${name}`);
       }
     }
     return this.values;
@@ -94,28 +105,46 @@ export class Parameters {
     };
     row.box = element("div", { class: "parameter" }, element("label", { class: "name", for: id }, name), row.number, row.low, row.slider, row.high);
     row.slider.addEventListener("input", () => {
-      row.value = Number(Number(row.slider.value).toPrecision(12));
+      const step = niceStep(...row.range);
+      const near = Math.round(Number(row.slider.value) / step) * step;
+      row.value = Number(Math.min(Math.max(near, row.range[0]), row.range[1]).toPrecision(12));
       row.number.value = exact(row.value);
+      row.slider.setAttribute("aria-valuetext", row.number.value);
       this.changed();
     });
     row.number.addEventListener("input", () => {
-      row.value = row.number.value.trim() === "" ? NaN : Number(row.number.value);
+      row.value = numeric(row.number.value);
       if (!Number.isFinite(row.value)) return;
       row.slider.value = row.value;
       this.changed();
     });
     row.number.addEventListener("change", () => {
       if (Number.isFinite(row.value)) {
-        row.range = [Math.min(row.range[0], row.value), Math.max(row.range[1], row.value)];
+        row.range = widened(row.range, row.value);
         this.#write(row);
       }
       this.viewed();
     });
     for (const [k, bound] of [row.low, row.high].entries()) {
+      bound.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" || event.ctrlKey || event.metaKey) return;
+        event.preventDefault(); // the range is changed, nothing is solved: a message about it must stay
+        bound.blur();
+        bound.focus();
+      });
       bound.addEventListener("change", () => {
-        const value = Number(bound.value);
-        row.range[k] = bound.value.trim() === "" ? NaN : value;
-        if (row.range[0] < row.range[1]) this.#write(row);
+        const asked = [...row.range];
+        asked[k] = numeric(bound.value);
+        clearError("params");
+        if (asked[0] < asked[1] && asked.every(Number.isFinite)) {
+          row.range = asked;
+        } else {
+          const kept = row.range.map((end) => exact(end)).join(" to ");
+          showError(new FieldError(`The slider of ${name} goes from a smaller to a larger number, got ${row.low.value || "nothing"} to ${row.high.value || "nothing"}: it stays at ${kept}.${commaHint(bound.value)}`, `params.${name}`));
+          row.number.removeAttribute("aria-invalid"); // the value is as good as it was
+          bound.value = exact(row.range[k]);
+        }
+        this.#write(row);
         this.viewed();
       });
     }
@@ -126,11 +155,13 @@ export class Parameters {
   #write(row) {
     const [low, high] = row.range;
     for (const [field, number] of [[row.number, row.value], [row.low, low], [row.high, high]]) {
-      if (document.activeElement !== field) field.value = exact(number); // not over what is being typed
+      // Not over what is being typed, nor over what is no number.
+      if (document.activeElement !== field && Number.isFinite(number)) field.value = exact(number);
     }
     row.slider.min = low;
     row.slider.max = high;
-    row.slider.step = niceStep(low, high);
+    row.slider.step = "any"; // a value that was typed is not moved to the nearest step
     row.slider.value = row.value;
+    row.slider.setAttribute("aria-valuetext", exact(row.value));
   }
 }

@@ -59,13 +59,16 @@ export function axesOf(solution) {
   return found;
 }
 
+// One component alone: the runs differ by colour as well.
+const coloured = (run, k) => colour(run.alone ? run.dash : k);
+
 function line(run, k, name, x, y, more = {}) {
   const { line: style, ...rest } = more;
   const older = narrow() && run.dash > 0; // there is no room for all of them: the list of runs names these
   return {
     type: "scatter", mode: "lines", x, y, hovertemplate: HOVER, connectgaps: false,
     name: run.label && (older || !narrow()) ? `${name} · ${escaped(run.label)}` : name, showlegend: !older,
-    line: { color: colour(k), dash: DASHES[run.dash % DASHES.length], width: 2, simplify: false, ...style }, ...rest,
+    line: { color: coloured(run, k), dash: DASHES[run.dash % DASHES.length], width: 2, simplify: false, ...style }, ...rest,
   };
 }
 
@@ -78,8 +81,41 @@ function* shown(runs, view) {
 }
 
 function solutionPlot(runs, view) {
-  const traces = [...shown(runs, view)].map(({ run, k, print }) => line(run, k, print, run.solution.t, run.solution.y[k]));
-  return { traces, y: {}, caption: "The solution" };
+  const traces = [];
+  const blown = new Map(); // run -> its traces, where it grew without bound
+  for (const { run, k, print } of shown(runs, view)) {
+    const made = line(run, k, print, run.solution.t, run.solution.y[k]);
+    traces.push(made);
+    if (UNBOUNDED.includes(run.summary?.status)) blown.set(run, [...(blown.get(run) ?? []), made]);
+  }
+  if (view.logarithmicY) {
+    const signs = traces.some((trace) => trace.y.some((value) => value !== null && value <= 0));
+    return { traces, y: logarithmic(traces), caption: signs ? "The solution; values that are not positive have no place on this axis" : "The solution" };
+  }
+  const range = blown.size ? cut(traces, blown) : null;
+  if (!range) return { traces, y: {}, caption: "The solution" };
+  return { traces, y: { range }, caption: "The solution grows without bound: the axis is cut at what it reaches in the first 98 % of the time. A double click shows all, the logarithmic axis too" };
+}
+
+const UNBOUNDED = ["BLOW_UP", "OVERFLOW"];
+const FIRST_PART = 0.98; // of the time: what a solution that grows without bound is drawn for at first
+const MARGIN = 0.06; // of the range, above and below
+
+// The range of all lines, of those that grow without bound only their first part; null where that hides little.
+function cut(traces, blown) {
+  const unbounded = new Set([...blown.values()].flat());
+  let [least, largest, lowest, highest] = [Infinity, -Infinity, Infinity, -Infinity];
+  for (const trace of traces) {
+    const [begin, end] = [trace.x[0], trace.x.at(-1)];
+    trace.y.forEach((value, j) => {
+      if (value === null) return;
+      [lowest, highest] = [Math.min(lowest, value), Math.max(highest, value)];
+      if (unbounded.has(trace) && Math.abs(trace.x[j] - begin) > FIRST_PART * Math.abs(end - begin)) return;
+      [least, largest] = [Math.min(least, value), Math.max(largest, value)];
+    });
+  }
+  const size = largest - least;
+  return size > 0 && highest - lowest > 3 * size ? [least - MARGIN * size, largest + MARGIN * size] : null;
 }
 
 // An entry of the legend that stands for the lines of all components.
@@ -135,7 +171,7 @@ function comparisonPlot(runs, view) {
     traces.push(line(run, k, `${print} solution`, run.solution.t, run.solution.y[k]));
     const every = Math.max(1, Math.floor(verified.t.length / 40));
     const thin = (values) => values.filter((_, j) => j % every === 0);
-    traces.push(line(run, k, `${print} reference`, thin(verified.t), thin(verified.y[k]), { mode: "markers", marker: { color: colour(k), size: 6, symbol: "circle-open" } }));
+    traces.push(line(run, k, `${print} reference`, thin(verified.t), thin(verified.y[k]), { mode: "markers", marker: { color: coloured(run, k), size: 6, symbol: "circle-open" } }));
     traces.push(line(run, k, `${print} difference`, verified.t, sizes(verified.difference[k]), { yaxis: "y2", line: { width: 1.5 }, showlegend: false }));
   }
   const source = runs.find((run) => run.verified?.y)?.verified.source;
@@ -157,17 +193,35 @@ function trainingPlot(runs, view, ticks = 9) {
   };
 }
 
+// The axes at first: the components, or one component against its derivative.
+function usualAxes(keys) {
+  if (keys.includes("y1")) return { x: "y0", y: "y1", z: keys.includes("y2") ? "y2" : "t" };
+  return keys.includes("d0") ? { x: "y0", y: "d0", z: "t" } : { x: "t", y: "y0", z: "t" };
+}
+
+// The axes that are chosen where the solution has them, the usual ones elsewhere.
+export function chosenAxes(solution, view) {
+  const keys = axesOf(solution).map((axis) => axis.key);
+  const usual = usualAxes(keys);
+  return Object.fromEntries(["x", "y", "z"].map((place) => [place, keys.includes(view.axes[place]) ? view.axes[place] : usual[place]]));
+}
+
+export const variables = (solution) => [solution.independent, ...solution.names].join("\n");
+
 function phasePlot(runs, view) {
   const three = view.three;
   const traces = [];
+  const all = runs.filter((run) => run.solution);
+  const newest = all.at(-1);
+  const alike = all.filter((run) => variables(run.solution) === variables(newest.solution));
+  const chosen = newest ? chosenAxes(newest.solution, view) : {};
   let axes = [];
-  for (const run of runs) {
-    if (!run.solution) continue;
+  for (const run of alike) {
     const known = axesOf(run.solution);
-    const pick = ["x", "y", "z"].slice(0, three ? 3 : 2).map((place) => known.find((axis) => axis.key === view.axes[place]) ?? known[0]);
-    if (!axes.length) axes = pick;
+    const pick = ["x", "y", "z"].slice(0, three ? 3 : 2).map((place) => known.find((axis) => axis.key === chosen[place]) ?? known[0]);
+    axes = pick;
     const [x, y, z] = pick;
-    const which = runs.indexOf(run);
+    const which = run.dash;
     const name = run.label ? escaped(run.label) : "solution";
     const style = { color: colour(which), dash: DASHES[run.dash % DASHES.length], width: three ? 4 : 2 };
     const begin = { mode: "markers", name: `${name} · start`, showlegend: false, hoverinfo: "skip" };
@@ -182,7 +236,7 @@ function phasePlot(runs, view) {
   }
   return {
     traces, three, axes, x: { title: { text: axes[0]?.print } }, y: { title: { text: axes[1]?.print } }, hovermode: "closest",
-    caption: "Phase portrait; the dot is where the solution starts",
+    caption: `Phase portrait; the dot is where the solution starts${alike.length < all.length ? "; kept runs of other components are left out" : ""}`,
   };
 }
 
@@ -195,18 +249,25 @@ const KINDS = {
 
 const LEAST_PART = 0.2; // of the span: a solution on less would be a line on the edge of the plot
 
-// The span, where a solution ends before it does.
-function wholeSpan(runs) {
+// The range of the independent variable: all of the solutions, and of the span where they cover enough of it. It is
+// always given: plotly, left to itself, may take up a range again that it had for an earlier plot.
+function timeRange(runs, onlyPositive) {
+  let [least, largest] = [Infinity, -Infinity];
   for (const { solution } of runs) {
-    if (!solution?.span) continue;
-    const [begin, end] = solution.span;
+    if (!solution) continue;
+    const [begin, end] = solution.span ?? [solution.t[0], solution.t.at(-1)];
     const part = Math.abs(solution.t.at(-1) - solution.t[0]) / Math.abs(end - begin);
-    if (part > LEAST_PART && part < 0.999) return [Math.min(begin, end), Math.max(begin, end)];
+    const times = part > LEAST_PART ? [begin, end, ...solution.t] : solution.t;
+    for (const t of times) if (!onlyPositive || t > 0) [least, largest] = [Math.min(least, t), Math.max(largest, t)];
   }
-  return null;
+  if (!(least < largest)) return null;
+  return onlyPositive ? [Math.log10(least), Math.log10(largest)] : [least, largest];
 }
 
-function layoutOf(made, independent, whole = null) {
+// Whether there is something to see where the independent variable is logarithmic.
+export const reachesPositive = (runs) => timeRange(runs, true) !== null;
+
+function layoutOf(made, independent, time = null) {
   const { ink, muted, grid, surface } = palette();
   const font = { family: getComputedStyle(document.body).fontFamily, size: narrow() ? 12 : 13, color: ink };
   const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: muted, tickcolor: muted, tickfont: { color: muted }, automargin: true, zeroline: false, exponentformat: "power", minexponent: 5 };
@@ -221,11 +282,12 @@ function layoutOf(made, independent, whole = null) {
     scene.camera = { eye: { x: 0.8, y: -2, z: 0.7 }, center: { x: 0, y: 0, z: -0.15 } }; // all of it, without empty space above
     return { ...shared, margin: { l: 0, r: 0, t: 10, b: 0 }, scene, showlegend: made.traces.length > 2 };
   }
-  const { title, ...xmore } = made.x ?? (whole ? { range: whole } : {});
+  const { title, ...xmore } = made.x ?? time ?? {};
   const extra = Object.fromEntries(Object.entries(made.more ?? {}).map(([name, given]) => [name, { ...axis, ...given }]));
   return {
     ...shared, hovermode: made.hovermode ?? "x unified",
-    xaxis: { ...axis, title: title ?? { text: independent }, ...xmore, ...(made.more ? { anchor: "y2" } : {}) }, yaxis: { ...axis, ...made.y }, ...extra,
+    xaxis: { ...axis, autorange: !xmore.range, title: title ?? { text: independent }, ...xmore, ...(made.more ? { anchor: "y2" } : {}) },
+    yaxis: { ...axis, autorange: !made.y.range, ...made.y }, ...extra,
     ...(made.traces.length ? {} : { xaxis: { visible: false }, yaxis: { visible: false }, annotations: [{ text: escaped(made.caption), showarrow: false, x: 0.5, y: 0.5, xref: "paper", yref: "paper", font: { color: muted, size: 15 } }] }),
   };
 }
@@ -236,9 +298,15 @@ export async function draw(box, tab, runs, view) {
   if (!made.traces.length && !runs.some((run) => run.solution)) made.caption = "No solution yet";
   else if (!made.traces.length && !["training", "comparison"].includes(tab)) made.caption = "Nothing to draw: no component is chosen, or no figures were returned";
   const independent = printed(runs.find((run) => run.solution)?.solution.independent ?? "t");
-  const layout = layoutOf(made, independent, wholeSpan(runs));
+  const timed = TIMED.includes(tab);
+  const log = timed && view.logarithmic && reachesPositive(runs);
+  const range = timed ? timeRange(runs, log) : null;
+  const layout = layoutOf(made, independent, range && { range, type: log ? "log" : "linear" });
   layout.uirevision = tab;
-  if (view.logarithmic && layout.xaxis && TIMED.includes(tab)) Object.assign(layout.xaxis, { type: "log", range: undefined });
+  // A part that was enlarged stays so while a slider is dragged, not for a new run.
+  for (const name of Object.keys(layout).filter((each) => /^[xy]axis/.test(each))) {
+    layout[name].uirevision = JSON.stringify([tab, view.revision, range, log, layout[name].type ?? "", name === "yaxis" && Boolean(made.y.range)]);
+  }
   const kind = made.three ? "three" : "flat";
   if (box.dataset.kind && box.dataset.kind !== kind) Plotly.purge(box); // a scene and axes do not share a canvas well
   box.dataset.kind = kind;

@@ -58,11 +58,13 @@ export function clearSummary() {
 }
 
 // The windows that were accepted, on the axis of the independent variable.
-export function showWindows(span, ends, independent) {
+export function showWindows(span, ends, independent, t) {
   const all = byId("windows-figure");
   all.hidden = !ends?.length;
   if (all.hidden) return;
-  const place = (t) => (1000 * (t - span[0])) / (span[1] - span[0]);
+  const backwards = span[1] < span[0];
+  const reached = backwards ? Math.min(...ends, ...(t ? [t[0], t.at(-1)] : [])) : Math.max(...ends);
+  const place = (at) => (1000 * (at - span[0])) / (span[1] - span[0]);
   const every = Math.ceil(ends.length / SHOWN_WINDOWS);
   const strip = byId("windows-strip");
   const make = (tag, attributes) => {
@@ -71,16 +73,19 @@ export function showWindows(span, ends, independent) {
     return made;
   };
   const marks = ends.filter((_, k) => k % every === 0).map((end) => `M${place(end).toFixed(2)} 0V10`).join("");
-  strip.replaceChildren(make("rect", { x: 0, y: 0, width: Math.max(0, place(ends.at(-1))), height: 10 }), make("path", { d: marks }));
-  byId("windows-caption").textContent = `${ends.length} ${ends.length === 1 ? "window" : "windows"}, up to ${independent} = ${short(ends.at(-1), 4)} of ${short(span[1], 4)}`;
+  strip.replaceChildren(make("rect", { x: 0, y: 0, width: Math.max(0, place(reached)), height: 10 }), make("path", { d: marks }));
+  const count = `${ends.length} ${ends.length === 1 ? "window" : "windows"}`;
+  const finished = Math.abs(span[1] - reached) <= 1e-9 * Math.abs(span[1] - span[0]);
+  const goal = finished ? "" : backwards ? ` (the span ends at ${short(span[1], 4)})` : ` of ${short(span[1], 4)}`;
+  byId("windows-caption").textContent = `${count}, ${backwards ? "down" : "up"} to ${independent} = ${short(finished ? span[1] : reached, 4)}${goal}`;
 }
 
 export function showTable(run) {
   const table = run.summary?.table;
   byId("values-panel").hidden = !table;
-  if (!table) return;
+  if (!table) return byId("values").replaceChildren();
   const { names, independent } = run.solution;
-  const digits = (value) => (value === null ? "–" : exact(Number(value.toPrecision(10))));
+  const digits = (value) => (value === null ? "–" : exact(Number(value.toPrecision(10))).replaceAll("-", "\u2212"));
   const head = [element("th", { scope: "col" }, independent)];
   for (const name of names) head.push(element("th", { scope: "col" }, name), element("th", { scope: "col" }, `error of ${name}`));
   const rows = table.t.map((t, j) => {
