@@ -170,7 +170,7 @@ function fail(run, given) {
   document.body.dataset.run = "failed";
   const control = showError(error);
   const field = control ? control.closest("[data-field]") : null;
-  const partial = run.solution?.partial ? " The curve that was found by then stays." : "";
+  const partial = run.solution && !run.summary ? " The curve that was found by then stays." : "";
   say(field ? AT_FIELD : `${error.message}${partial}`, "bad");
   if (!run.summary) clearSummary();
   showTable(run);

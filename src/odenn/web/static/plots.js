@@ -223,7 +223,7 @@ function phasePlot(runs, view) {
     const [x, y, z] = pick;
     const which = run.dash;
     const name = run.label ? escaped(run.label) : "solution";
-    const style = { color: colour(which), dash: DASHES[run.dash % DASHES.length], width: three ? 4 : 2 };
+    const style = { color: colour(which), dash: DASHES[run.dash % DASHES.length], width: three ? 4 : 2, ...(three ? {} : { simplify: false }) };
     const begin = { mode: "markers", name: `${name} · start`, showlegend: false, hoverinfo: "skip" };
     const marker = { color: colour(which), size: three ? 4 : 8 };
     if (three) {
