@@ -128,7 +128,7 @@ def _copy(function: Any, namespace: dict[str, Any], module: str) -> Callable[...
 
 @lru_cache(maxsize=1)
 def march() -> Callable[..., tuple[int, int, State]]:
-    """`engine.march`, compiled. The first call ever takes about a minute; later processes read it from disk."""
+    """`engine.march`, compiled. The first call ever takes one to two minutes; later processes read it from disk."""
     namespace = {**vars(loops), **vars(engine)}
     for module, names in ((loops, KERNELS), (engine, ENGINE)):
         for name in names:
