@@ -86,6 +86,8 @@ def test_a_home_that_cannot_be_written_to(start: Start, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     process = start("--install-completion", "bash", HOME=str(tmp_path / "file"))
     out, err = process.communicate()
+    if b"Shell None" in out:  # Typer looks for a shell among the parents and takes no name where one could be found
+        pytest.skip("started by no shell")
     assert (process.returncode, out) == (1, b"")
     assert err.startswith(b"odenn: ")
     assert err.count(b"\n") == 1
