@@ -9,7 +9,8 @@ for solving again and again, is timed in calls one after the other, as peers_dif
     python benchmarks/ivp.py [--repeats 5] [--only NAME ...] [--draw]
 
 Writes benchmarks/results/ivp.csv (all runs), prints the ratios, and draws docs/images/work-precision.png.
-`--draw` repeats the last two from the CSV. Compiled odenn is compared with benchmarks/results/diffrax.csv, where there.
+`--only` measures these problems anew, `--draw` repeats the last two from the CSV. Compiled odenn is compared with
+benchmarks/results/diffrax.csv, where there.
 """
 
 from __future__ import annotations
@@ -283,9 +284,9 @@ def main() -> None:
             if not options.only or entry.name in options.only:
                 print(entry.name, flush=True)
                 rows += measure(entry, options.repeats)
-        if options.only:
-            report(rows)
-            return
+        if options.only:  # the others stay as they were measured
+            rows += [row for row in load(RESULTS) if row["problem"] not in options.only]
+            rows.sort(key=lambda row: zoo.names().index(row["problem"]))
         write_rows(RESULTS, rows)
     rows = load(RESULTS)
     report(rows)
