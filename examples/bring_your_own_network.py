@@ -143,7 +143,7 @@ def told(method, **options):
     raise AssertionError("this should have failed")
 
 
-assert "2 component(s)" in told(odenn.Residual(network=Waves(outputs=3)))
+assert "2 components" in told(odenn.Residual(network=Waves(outputs=3)))
 assert "must be odenn.MLP(...) or a torch.nn.Module" in told(odenn.Residual, network=Waves)  # the class, not an object
 
 # %% [markdown]

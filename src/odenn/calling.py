@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from odenn.wording import counted
+
 Array = NDArray[np.float64]
 Rhs = Callable[[Array, Array, Array, Array], None]
 """fill(t (k,), Z (N, k), p (P,), out (n, k)): the highest derivatives, in place."""
@@ -214,22 +216,27 @@ def _call_error(error: Exception, n: int, signature: str) -> Exception:
     return ValueError(
         f"`f` failed when it was tried with the initial values, at the initial time and at times up to the end of the "
         f"span: {type(error).__name__}: {error}. It is called as {signature} with t of "
-        f"shape (k,) and y of shape ({n}, k), and returns {n} rows"
+        f"shape (k,) and y of shape ({n}, k), and returns {counted(n, 'row')}"
     )
 
 
 def _check_rows(rows: Any, n: int, k: int) -> None:
     """n rows, each a real number or k of them; or an array of that shape."""
     if rows is None:
-        raise ValueError(f"`f` returned None: it must return {n} rows (is a `return` missing?)")
+        raise ValueError(f"`f` returned None: it must return {counted(n, 'row')} (is a `return` missing?)")
     if isinstance(rows, Mapping | str | set):
-        raise TypeError(f"`f` returned a {type(rows).__name__}: it must return a list, tuple or array of {n} rows")
+        raise TypeError(
+            f"`f` returned a {type(rows).__name__}: it must return a list, tuple or array of {counted(n, 'row')}"
+        )
     if n == 1 and not isinstance(rows, list | tuple) and np.shape(rows) in ((), (k,)):
         rows = [rows]  # one component needs no brackets
     if not isinstance(rows, list | tuple) and np.ndim(rows) == 0:
-        raise ValueError(f"`f` returned a single number: it must return a list of {n} row(s), [...]")
+        raise ValueError(f"`f` returned a single number: it must return a list of {counted(n, 'row')}, [...]")
     if len(rows) != n:
-        raise ValueError(f"`f` returned {len(rows)} rows, but `y0` has {n} components: one row for each is needed")
+        raise ValueError(
+            f"`f` returned {counted(len(rows), 'row')}, but `y0` has {counted(n, 'component')}: one row for each is "
+            "needed"
+        )
     for i, row in enumerate(rows):
         array = np.asarray(row)
         if array.dtype.kind == "c":

@@ -15,6 +15,7 @@ import numpy as np
 
 from odenn.networks.tables import Array
 from odenn.optimise.objective import Record
+from odenn.wording import counted
 
 ENOUGH = 8  # iterations to judge a course from: so many Levenberg-Marquardt grants without progress before it ends
 # What log(loss) rises over the second half of a fit: 0 to 0.1 in runs that fall or rest, 7 and more in runs that swing.
@@ -217,8 +218,7 @@ def _unfinished(losses: Array, known: Evidence) -> tuple[Diagnosis, ...]:
     if losses.size == 0 or known.goal is None or not _above(least, known):
         return ()
     by_itself = known.iterations is not None and losses.size < known.iterations
-    iterations = f"{losses.size} iteration{'' if losses.size == 1 else 's'}"
-    evidence = f"{least:.2g} after {iterations}, the goal is {known.goal**2:.2g}"
+    evidence = f"{least:.2g} after {counted(losses.size, 'iteration')}, the goal is {known.goal**2:.2g}"
     return (Diagnosis(trouble=_stall(known) if by_itself else Trouble.ITERATIONS, evidence=evidence),)
 
 
@@ -269,7 +269,7 @@ def _kink(losses: Array, known: Evidence) -> Diagnosis | None:
         return None
     return Diagnosis(
         trouble=Trouble.KINK,
-        evidence=f"{known.activation or 'it'} has {known.smooth} continuous derivative(s), "
+        evidence=f"{known.activation or 'it'} has {counted(known.smooth, 'continuous derivative')}, "
         f"the equation is of order {known.order}",
     )
 

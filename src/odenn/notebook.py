@@ -11,6 +11,7 @@ import numpy as np
 
 from odenn.problem import IVP
 from odenn.solution import Solution
+from odenn.wording import counted
 
 DPI = 65  # of the figure inside a page
 MOST_VALUES = 8
@@ -24,7 +25,7 @@ def problem_html(problem: IVP) -> str:
     if problem.system is None:
         f = problem.f
         name = getattr(f, "__qualname__", None) or type(f).__name__
-        components = f"{problem.n} component{'s' if problem.n > 1 else ''}, order {max(problem.orders)}"
+        components = f"{counted(problem.n, 'component')}, order {max(problem.orders)}"
         lines = [f"<code>{_text(name)}</code>, called as <code>{_text(problem.signature)}</code>: {components}"]
         values = ", ".join(f"{value:g}" for value in problem.initial[:MOST_VALUES])
         more = ", ..." if problem.initial.size > MOST_VALUES else ""
@@ -54,8 +55,7 @@ def solution_html(solution: Solution) -> str:
         error = solution.error(solution.grid(201)).max(axis=1)
         rows.append(("largest estimated error", _range(error)))
         figure = f'<img alt="solution and estimated error" src="data:image/png;base64,{_png(solution)}">'
-    windows = f"{stats.windows} window{'' if stats.windows == 1 else 's'}"
-    rows.append(("work", f"{windows}, {stats.seconds:.3g} s"))
+    rows.append(("work", f"{counted(stats.windows, 'window')}, {stats.seconds:.3g} s"))
     table = "".join(
         f'<tr><th style="text-align: left">{name}</th><td style="text-align: left">{value}</td></tr>'
         for name, value in rows

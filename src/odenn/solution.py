@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from odenn.methods.outcome import Outcome, Stats, Training
 from odenn.problem import IVP
 from odenn.status import Status
+from odenn.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,7 +103,7 @@ class Solution:
         left, right = self.span
         return (
             f"<Solution {', '.join(self.names[:4])}{', ...' if self.n > 4 else ''} on [{left:g}, {right:g}]: {mark}, "
-            f"{self.stats.windows} windows, {self.stats.seconds:.3g} s>"
+            f"{counted(self.stats.windows, 'window')}, {self.stats.seconds:.3g} s>"
         )
 
     def _repr_html_(self) -> str:

@@ -214,7 +214,7 @@ def test_a_warning_is_said_in_words(odenn_cli: Call) -> None:
         "solve", *DECAY, "--method", "residual", "--network", "8:relu", "--windows", "1", "--epochs", "2", "-q"
     )
     assert result.exit_code == 1
-    assert result.stderr.startswith("odenn: warning: relu has 0 continuous derivative(s)")
+    assert result.stderr.startswith("odenn: warning: relu has 0 continuous derivatives")
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -153,8 +153,8 @@ def test_activation_that_torch_cannot_differentiate_twice():
 @pytest.mark.parametrize(
     ("t", "y", "words"),
     [
-        (T, np.where(T[5] == T, np.nan, Y), "`y` .*not finite"),
-        (np.where(T[5] == T, np.inf, T), Y, "`t` .*not finite"),
+        (T, np.where(T[5] == T, np.nan, Y), "`y` holds 2 NaN or infinite values: remove"),
+        (np.where(T[5] == T, np.inf, T), Y, "`t` holds 1 NaN or infinite value: remove"),
         (T[::-1], Y, "must increase: sort"),
         (np.concatenate([[0], T[:-1]]), Y, "contains 0 twice: keep one"),
         (T[:3], Y[:, :3], "3 samples: at least 4"),
@@ -169,7 +169,7 @@ def test_samples(t, y, words):
 
 
 def test_samples_that_do_not_suit_the_problem():
-    with pytest.raises(ValueError, match=r"3 component\(s\), the problem has 2 \(y1, y2\)"):
+    with pytest.raises(ValueError, match=r"the data have 3 components, the problem has 2 \(y1, y2\)"):
         odenn.solve(pair(), method=DataFit(data=Samples(T, np.vstack([Y, Y[:1]]))))
     with pytest.raises(ValueError, match="outside the span from 0 to 1"):
         odenn.solve(pair((0, 1)), method=DataFit(data=Samples(T, Y)))

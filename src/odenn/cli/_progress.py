@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 import odenn
 from odenn import IVP, Report
 from odenn.cli._failures import say
+from odenn.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -85,7 +86,7 @@ class SpanBar:
         again = f", pass {self._pass}" if self._pass > 1 else ""
         if record is None:
             return f"{self._variable} = {at}, ends at {self._to:g}{again}"
-        windows = f"{self._latest.windows} window{'' if self._latest.windows == 1 else 's'}"
+        windows = counted(self._latest.windows, "window")
         return f"{self._variable} = {at}{again}, {windows}, iteration {record.iteration}, loss {record.loss:.1e}"
 
 

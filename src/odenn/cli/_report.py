@@ -19,6 +19,7 @@ from rich.text import Text
 from odenn import Solution
 from odenn.cli._console import Output
 from odenn.cli._figures import aligned, digits_for, error_figure, figure, time_figure
+from odenn.wording import counted
 
 if TYPE_CHECKING:
     from odenn.methods.outcome import Training
@@ -91,15 +92,15 @@ def _work(solution: Solution) -> str:
     if training is None:
         stiff = f" ({stats.stiff_windows} of them stiff)" if stats.stiff_windows else ""
         work = (
-            f"right-hand side called {_count(stats.calls, 'time')} at {_count(stats.evaluations, 'point')}, "
+            f"right-hand side called {counted(stats.calls, 'time')} at {counted(stats.evaluations, 'point')}, "
             f"{stats.seconds:.3g} s"
         )
-        return f"{_count(stats.windows, 'window')}{stiff}{_passes(solution)}, {work}"
+        return f"{counted(stats.windows, 'window')}{stiff}{_passes(solution)}, {work}"
     network = solution.outcome.windows
     loss = f", last loss {training.history[-1].loss:.2g}" if training.history else ""
-    trained = f" of {network.kind} ({_count(network.size, 'weight')} in all)" if stats.windows else ""
-    iterations = _count(stats.iterations, "iteration")
-    windows = f"{_count(stats.windows, 'window')}{trained}{_passes(solution)}"
+    trained = f" of {network.kind} ({counted(network.size, 'weight')} in all)" if stats.windows else ""
+    iterations = counted(stats.iterations, "iteration")
+    windows = f"{counted(stats.windows, 'window')}{trained}{_passes(solution)}"
     return f"{windows}, {iterations}{loss}, {stats.seconds:.3g} s"
 
 
@@ -250,7 +251,7 @@ def _contents(solution: Solution) -> Iterator[tuple[str, str]]:
     yield "span", f"{solution.independent} = {asked[0]:.10g} to {asked[1]:.10g}{reached}"
     yield "status", in_options(solution.message)
     yield "error", f"{_relative_error(solution)} estimated, {solution.rtol:g} asked (relative to the largest value)"
-    yield "network", f"{windows.kind} for each window, {_count(windows.size, 'weight')} in all"
+    yield "network", f"{windows.kind} for each window, {counted(windows.size, 'weight')} in all"
     training = solution.training
     how = f", of which {stats.stiff_windows} stiff" if training is None else f", {stats.iterations} iterations"
     yield "windows", f"{stats.windows}{how}; solved in {stats.seconds:.3g} s"
@@ -302,10 +303,6 @@ def _plain(row: Array) -> list[float | None]:
 def _number(value: float | None) -> float | None:
     """JSON has neither infinity nor NaN."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _span(problem: ZooProblem) -> str:

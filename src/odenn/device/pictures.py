@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from odenn.device.benchmark import STEPS, Benchmark
+from odenn.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ def plot_benchmark(found: Benchmark) -> Figure:
     for axes, step in zip(figure.subplots(1, len(STEPS), sharey=True), STEPS, strict=True):
         rows = [row for row in found.rows if row.case.step == step]
         work = [row.case.work for row in rows]
-        axes.loglog(work, [1e3 * row.cpu for row in rows], "o", ms=4, label=f"CPU, {found.threads} thread(s)")
+        axes.loglog(work, [1e3 * row.cpu for row in rows], "o", ms=4, label=f"CPU, {counted(found.threads, 'thread')}")
         if found.accelerator is not None:
             times = [1e3 * (row.accelerator or float("nan")) for row in rows]
             axes.loglog(work, times, "s", ms=4, label=found.accelerator)

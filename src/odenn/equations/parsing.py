@@ -24,6 +24,7 @@ from odenn.equations.sympy_input import equations_text
 from odenn.equations.syntax import At, Derivative, Name, Node, Statement, walk
 from odenn.equations.system import System, checked_number, checked_parameters
 from odenn.equations.typed import symbols_in
+from odenn.wording import counted
 
 MAX_ORDER = 10
 MAX_COMPONENTS = 1000
@@ -286,7 +287,7 @@ class _Equations:
         equations, components = len(self.statements), len(self.unknowns.names)
         if equations == components:
             return
-        counts = f"{_plural(equations, 'equation')} for {_plural(components, 'component')}"
+        counts = f"{counted(equations, 'equation')} for {counted(components, 'component')}"
         if equations > components:
             raise self.source.error(
                 f"too many equations: {counts} ({', '.join(self.unknowns.names[:10])})",
@@ -315,7 +316,7 @@ class _Equations:
             ) from None
         except UndeterminedError as error:
             raise self.source.error(
-                f"the highest derivatives are not determined by {_plural(len(error.rows), 'equation')}",
+                f"the highest derivatives are not determined by {counted(len(error.rows), 'equation')}",
                 "check that no equation says the same as others, and that each holds a highest derivative",
                 self.statements[error.rows[-1]].left.position,
             ) from None
@@ -336,7 +337,3 @@ class _Equations:
             if isinstance(node, Derivative) and (node.name, node.order) == (name, order):
                 return node.position
         return None
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")

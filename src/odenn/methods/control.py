@@ -30,6 +30,7 @@ from odenn.optimise.objective import Fit, Objective, Record, Snapshot, check_opt
 from odenn.problem import IVP
 from odenn.status import Status
 from odenn.storage.checks import StorageError
+from odenn.wording import counted
 
 RESERVE = 0.2  # of the budget, for the certificate: it took a seventh of the training of Lotka-Volterra
 REFERENCE_TIMES = 33  # per window
@@ -153,7 +154,7 @@ class RunControl:
 
     def where(self, t: float, windows: int, independent: str) -> str:
         """How far a run came that ends early, and what its time went into."""
-        at = f"at {independent} = {t:.10g} after {windows} window{'' if windows == 1 else 's'}"
+        at = f"at {independent} = {t:.10g} after {counted(windows, 'window')}"
         if not self._is_late():
             return at
         first = f", {self.first_window:.2g} s by the first window" if self.first_window is not None else ""

@@ -15,6 +15,7 @@ from odenn.methods.collocation import Collocation
 from odenn.methods.csv_table import read_columns
 from odenn.networks.tables import Array
 from odenn.problem import IVP
+from odenn.wording import counted
 
 FEWEST = 4  # samples
 FAR = 0.1  # of the time that the data cover: a gap before them in which a curve may do anything
@@ -140,7 +141,8 @@ class Samples:
         t, y = np.asarray(self.t, dtype=float), np.asarray(self.y, dtype=float)
         if y.shape[0] != problem.n:
             raise ValueError(
-                f"the data have {y.shape[0]} component(s), the problem has {problem.n} ({', '.join(problem.names)})"
+                f"the data have {counted(y.shape[0], 'component')}, the problem has {problem.n} "
+                f"({', '.join(problem.names)})"
             )
         lo, hi = sorted(problem.span or (t[0], t[-1]))
         if t[0] < lo or t[-1] > hi:
@@ -243,9 +245,7 @@ def _numbers(values: ArrayLike, name: str) -> Array:
         raise ValueError(f"`{name}` must be numbers in rows of equal length, got {values!r}") from None
     bad = int((~np.isfinite(array)).sum())
     if bad:
-        raise ValueError(
-            f"`{name}` contains {bad} value(s) that are not finite (NaN or infinite): remove these samples"
-        )
+        raise ValueError(f"`{name}` holds {counted(bad, 'NaN or infinite value')}: remove such samples")
     return array
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from odenn.deliberate import is_deliberate
 from odenn.networks.activations import ACTIVATIONS, Activation, Series
+from odenn.wording import counted
 
 Pullback = Callable[[Tensor], Tensor]
 """Seeds (S, C, k, n) on the C Taylor coefficients of n outputs at k times -> rows (S k, P) of the Jacobian."""
@@ -431,8 +432,8 @@ def _check_module(module: nn.Module, outputs: int) -> None:
     if not isinstance(values, Tensor) or tuple(values.shape) != (3, outputs):
         shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise ValueError(
-            f"`network` returns {shape} for times of shape (3, 1), but the problem has {outputs} component(s): it must "
-            f"return (k, {outputs}), one output for each component"
+            f"`network` returns {shape} for times of shape (3, 1), but the problem has "
+            f"{counted(outputs, 'component')}: it must return (k, {outputs}), one output for each component"
         )
 
 

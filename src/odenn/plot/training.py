@@ -9,6 +9,7 @@ import numpy as np
 
 from odenn.plot.style import COLOURS, QUIET, Array, blank, drawable, frame, legend
 from odenn.solution import Solution
+from odenn.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,13 +70,9 @@ def plot_training(solution: Solution) -> Figure:
     _number_windows(panels[0], history)
     panels[-1].set_xlabel("iteration, all networks one after the other", fontsize=12)
     windows = len({record.window for record in history})
-    counts = (_count(windows, "window"), _count(len(networks), "network"), _count(len(history), "iteration"))
+    counts = (counted(windows, "window"), counted(len(networks), "network"), counted(len(history), "iteration"))
     figure.suptitle("Training: " + ", ".join(counts), fontsize=13)
     return figure
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _networks(history: tuple[Record, ...]) -> list[slice]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odenn.searching.space import NAMES, Structure, Trainer
+from odenn.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,7 +85,9 @@ class Search:
     notes: str
 
     def __repr__(self) -> str:
-        return f"<Search: {len(self.tried)} structures, best {self.tried[0].structure}; print it for the table>"
+        return (
+            f"<Search: {counted(len(self.tried), 'structure')}, best {self.tried[0].structure}; print it for the table>"
+        )
 
     def __str__(self) -> str:
         rows = [COLUMNS, *(tuple(_cells(tried)) for tried in self.tried[:ROWS])]
@@ -189,8 +192,7 @@ class Search:
         if not pairs:
             return "No two of the structures differ in one choice only: what mattered cannot be told."
         parts = [
-            f"{_figure(pairs[name]['factor'])} with {name} ({pairs[name]['pairs']:g} pair"
-            f"{'s' if pairs[name]['pairs'] > 1 else ''})"
+            f"{_figure(pairs[name]['factor'])} with {name} ({counted(int(pairs[name]['pairs']), 'pair')})"
             for name in sorted(pairs, key=lambda name: -pairs[name]["factor"])
         ]
         return (

@@ -28,6 +28,7 @@ from odenn.searching.space import Space, Structure, Trainer
 from odenn.searching.trial import Reached, Task, packed, train
 from odenn.searching.workers import LOSSES, Cluster, Here, Processes, Workers
 from odenn.solve import solve
+from odenn.wording import counted
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -345,7 +346,7 @@ def _with_fixed_windows(problem: IVP, method: Trainer, rtol: float, memory: Memo
         windows = pilot.left[1:].tolist() if isinstance(method, Residual) and count > 1 else count
         memory.keep_windows(windows)
     count = windows if isinstance(windows, int) else len(windows) + 1
-    words = f"All trials have the same {count} window{'s' if count > 1 else ''}."
+    words = f"All trials have the same {counted(count, 'window')}."
     if isinstance(windows, int):
         return replace(method, windows=windows), words
     assert isinstance(method, Residual)

@@ -21,6 +21,7 @@ from odenn.networks.tables import Array, Tables
 from odenn.networks.windows import Windows
 from odenn.problem import IVP
 from odenn.status import Status
+from odenn.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -303,18 +304,18 @@ def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: Stat
             continue
         at = f"at {problem.independent} = {leg.state.t:.10g}"
         if leg.reason in (BUDGET, engine.TOO_SMALL) and _is_too_stiff(method, problem, leg.state):
-            return Status.STIFF, f"{Status.STIFF.value}: stopped {at} after {_counted(leg.filled)}"
+            return Status.STIFF, f"{Status.STIFF.value}: stopped {at} after {counted(leg.filled, 'window')}"
         if leg.reason == INTERRUPTED:
-            return Status.INTERRUPTED, f"{Status.INTERRUPTED.value}: {at} after {_counted(leg.filled)}"
+            return Status.INTERRUPTED, f"{Status.INTERRUPTED.value}: {at} after {counted(leg.filled, 'window')}"
         if leg.reason == BUDGET:
-            return Status.BUDGET, f"{Status.BUDGET.value}: stopped {at} after {_counted(leg.filled)}"
+            return Status.BUDGET, f"{Status.BUDGET.value}: stopped {at} after {counted(leg.filled, 'window')}"
         if leg.reason == engine.TOO_SMALL:
             status = _why_stuck(problem, leg.state, forwards=leg.end > float(problem.t0 or 0.0))
             return status, f"{status.value} {at}"
         if leg.reason == engine.TOO_FAR and _is_blowing_up(problem, leg.state):
             return Status.BLOW_UP, f"{Status.BLOW_UP.value} shortly after {at[3:]}"
         if spent is Status.INTERRUPTED and len(legs) < len(problem.ends):
-            return spent, f"{spent.value}: {at} after {_counted(leg.filled)}"
+            return spent, f"{spent.value}: {at} after {counted(leg.filled, 'window')}"
         if spent is not None and worst > 1.0:
             why = "the run was stopped" if spent is Status.INTERRUPTED else "the budget was used up"
             kept = f"{why} before a tighter attempt was finished than the one that ended {at}"
@@ -322,10 +323,6 @@ def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: Stat
     if worst <= 1.0:
         return Status.SUCCESS, f"{Status.SUCCESS.value} (at most {worst:.2g} times it)"
     return Status.PRECISION, f"{Status.PRECISION.value}: the estimated error is {worst:.2g} times what was asked"
-
-
-def _counted(windows: int) -> str:
-    return f"{windows} window{'' if windows == 1 else 's'}"
 
 
 def _is_too_stiff(method: Collocation, problem: IVP, state: State) -> bool:

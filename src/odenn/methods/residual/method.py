@@ -28,6 +28,7 @@ from odenn.optimise.objective import Optimiser, Record, limit
 from odenn.problem import IVP
 from odenn.status import Status
 from odenn.trial import DECAYS
+from odenn.wording import counted
 
 SAMPLINGS = ("chebyshev", "uniform", "random", "adaptive")
 LOCAL = 0.1  # local tolerance as a fraction of the global one, at first
@@ -268,8 +269,8 @@ def check_smoothness(method: Residual, network: Trainable, order: int) -> None:
         )
     if kinks is not None and order > kinks.smooth:
         warnings.warn(
-            f"{kinks.activation} has {kinks.smooth} continuous derivative(s) and the equation is of order {order}: "
-            'kinks cap the accuracy at about 1e-3 to 1e-5; use "tanh" or "sin" for more',
+            f"{kinks.activation} has {counted(kinks.smooth, 'continuous derivative')} and the equation is of order "
+            f'{order}: kinks cap the accuracy at about 1e-3 to 1e-5; use "tanh" or "sin" for more',
             UserWarning,
             stacklevel=4,
         )
