@@ -82,7 +82,7 @@ def test_text_brings_its_initial_point() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: odenn.IVP(lambda t, y: [y[0]], y0=[1, 1], span=(0, 1)), ValueError, "1 row, but `y0` has 2 components"),
+        (lambda: odenn.IVP(lambda t, y: [y[0]], y0=[1, 1], span=(0, 1)), ValueError, "1 row, but `y0` has 2"),
         (lambda: odenn.IVP(lambda t, y: None, y0=[1], span=(0, 1)), ValueError, "`return` missing"),
         (lambda: odenn.IVP(lambda t, y: {"a": 1}, y0=[1], span=(0, 1)), TypeError, "list, tuple or array"),
         (lambda: odenn.IVP(lambda t, y: [y[0].sum(), y[1]], y0=[1, 1], span=(0, 1)), ValueError, "mixes the times"),

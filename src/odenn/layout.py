@@ -11,11 +11,19 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-class Layout(NamedTuple):
-    """How the N states of a system hang together.
+def states_of(orders: Sequence[int]) -> list[tuple[int, int]]:
+    """Level of derivative and component of each of the N states, in their order.
 
     States are derivative-major: all n components, then the first derivatives of those of order two and more, and so on.
+
+    >>> states_of((2, 1))
+    [(0, 0), (0, 1), (1, 0)]
     """
+    return [(level, i) for level in range(max(orders)) for i, order in enumerate(orders) if order > level]
+
+
+class Layout(NamedTuple):
+    """How the N states of a system hang together; their order is that of `states_of`."""
 
     n: int  # components
     # (N,) what state r integrates: highest derivative source[r] < n, else state source[r] - n
@@ -28,7 +36,7 @@ class Layout(NamedTuple):
     def of(cls, orders: Sequence[int]) -> Layout:
         """Layout of a system whose component i is of order orders[i]."""
         n = len(orders)
-        states = [(level, i) for level in range(max(orders)) for i in range(n) if orders[i] > level]
+        states = states_of(orders)
         place = {state: r for r, state in enumerate(states)}
         source = [i if orders[i] == level + 1 else n + place[level + 1, i] for level, i in states]
         power = [float(orders[i] - level) for level, i in states]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odenn.calling import Checked, Jacobian, Rhs, difference_jacobian, positional, probe
-from odenn.layout import Layout
+from odenn.layout import Layout, states_of
 
 if TYPE_CHECKING:
     from sympy import Eq
@@ -345,17 +345,9 @@ def _is_sympy(f: Any) -> TypeGuard[Eq | Sequence[Eq]]:
 
 
 def _wanted_conditions(system: System) -> str:
-    from itertools import chain
+    from odenn.equations.conditions import prime
 
-    levels = (
-        [
-            f"{name}{chr(39) * level}(...)"
-            for name, order in zip(system.names, system.orders, strict=True)
-            if order > level
-        ]
-        for level in range(max(system.orders))
-    )
-    return ", ".join(chain.from_iterable(levels))
+    return ", ".join(f"{prime(system.names[i], level)}(...)" for level, i in states_of(system.orders))
 
 
 def _checked_span(span: Any) -> tuple[float, float]:

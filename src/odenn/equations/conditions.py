@@ -8,6 +8,7 @@ import sympy
 from odenn.equations.algebra import Scope, constant
 from odenn.equations.errors import EquationError, Source, nearest
 from odenn.equations.syntax import At, Derivative, Name, Node, Statement, walk
+from odenn.layout import states_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,13 +44,8 @@ class Unknowns:
     orders: tuple[int, ...]
 
     def states(self) -> tuple[tuple[str, int], ...]:
-        """Return (component, order of derivative) of each state: all components, then all first derivatives, ..."""
-        return tuple(
-            (name, level)
-            for level in range(max(self.orders))
-            for name, order in zip(self.names, self.orders, strict=True)
-            if level < order
-        )
+        """Return (component, order of derivative) of each state, in their order."""
+        return tuple((self.names[i], level) for level, i in states_of(self.orders))
 
 
 def prime(name: str, order: int) -> str:

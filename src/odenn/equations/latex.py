@@ -7,6 +7,7 @@ from fractions import Fraction
 import sympy
 
 from odenn.equations.system import System
+from odenn.layout import states_of
 
 MOST_EQUATIONS = 8
 LONGEST = 1000  # characters of LaTeX in one right-hand side
@@ -25,20 +26,17 @@ def equations_latex(system: System, initial: Sequence[float], t0: float) -> str:
     \\end{aligned}
     """
     shown = range(min(len(system.names), MOST_EQUATIONS))
-    # The states in the order of the symbols, derivative by derivative.
-    states = [
-        (i, level) for level in range(max(system.orders)) for i, order in enumerate(system.orders) if order > level
-    ]
+    states = states_of(system.orders)
     spelled = {
         symbol: _derivative(system.names[i], level)
-        for symbol, (i, level) in zip(system.symbols[1:], states, strict=False)
+        for symbol, (level, i) in zip(system.symbols[1:], states, strict=False)
     }
     lines = [
         f"{_derivative(system.names[i], system.orders[i])} &= {_right(system.expressions[i], spelled)}" for i in shown
     ]
     values = [
         f"{_derivative(system.names[i], level)}({number(t0)}) = {number(value)}"
-        for (i, level), value in zip(states, initial, strict=True)
+        for (level, i), value in zip(states, initial, strict=True)
         if i in shown
     ]
     if len(system.names) > len(shown):

@@ -17,6 +17,7 @@ import sympy
 from sympy.core.function import AppliedUndef
 
 from odenn.equations import System, parse_system
+from odenn.layout import states_of
 
 Expr = Any  # a SymPy expression; what its methods return is typed too loosely to be of use
 
@@ -78,9 +79,7 @@ class _Equations:
         self.x = sympy.Symbol(system.independent, real=True)
         self.t0 = _exact(request.t0)
         self.unknowns = [sympy.Function(f"u{i}")(self.x) for i in range(len(system.names))]
-        levels = range(max(system.orders))
-        # (component, level) of each state, derivative by derivative
-        self.states = [(i, level) for level in levels for i, order in enumerate(system.orders) if order > level]
+        self.states = states_of(system.orders)
         self.initial = [_exact(value) for value in request.initial]
         time, *rest = system.symbols
         symbols, parameters = rest[: len(self.states)], rest[len(self.states) :]
@@ -94,7 +93,7 @@ class _Equations:
         """What SymPy offers, with the initial conditions put in by SymPy, then with these solved for here."""
         functions = {
             symbol: self.unknowns[i].diff(self.x, level) if level else self.unknowns[i]
-            for symbol, (i, level) in zip(self.symbols, self.states, strict=True)
+            for symbol, (level, i) in zip(self.symbols, self.states, strict=True)
         }
         equations = [
             sympy.Eq(unknown.diff(self.x, order), right.subs(functions))
@@ -139,7 +138,7 @@ class _Equations:
         constants = sorted(set().union(*(e.free_symbols for e in general)) - {self.x}, key=str)
         conditions = [
             general[i].diff(self.x, level).subs(self.x, self.t0) - value
-            for (i, level), value in zip(self.states, self.initial, strict=True)
+            for (level, i), value in zip(self.states, self.initial, strict=True)
         ]
         try:
             solutions = sympy.solve(conditions, constants, dict=True)
@@ -163,11 +162,11 @@ class _Equations:
             for expression, order in zip(candidate, self.system.orders, strict=True)
         ]
         size = max(abs(value) for rows in levels for row in rows for value in row)
-        for (i, k), wanted in zip(self.states, self.initial, strict=True):
+        for (k, i), wanted in zip(self.states, self.initial, strict=True):
             if abs(levels[i][k][0] - _number(wanted)) > CLOSE * (size + abs(_number(wanted))):
                 raise _RejectedError("misses the initial conditions")
         for j, t in enumerate(times):
-            point = {s: _float(levels[i][k][j]) for s, (i, k) in zip(self.symbols, self.states, strict=True)}
+            point = {s: _float(levels[i][k][j]) for s, (k, i) in zip(self.symbols, self.states, strict=True)}
             local = max(abs(row[j]) for rows in levels for row in rows) + CLOSE * size
             for rows, right in zip(levels, self.right_sides, strict=True):
                 wanted = self._value(right.subs(point), t)

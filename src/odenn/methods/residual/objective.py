@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from odenn.layout import states_of
 from odenn.methods.torch_rhs import TorchRhs
 from odenn.methods.trained import Piece
 from odenn.networks.activations import product
@@ -48,7 +49,7 @@ class ResidualObjective:
     @cached_property
     def states(self) -> tuple[list[int], list[int]]:
         """Level and component of the N states, derivative-major."""
-        pairs = _states(self.orders)
+        pairs = states_of(self.orders)
         return [level for level, _ in pairs], [i for _, i in pairs]
 
     @cached_property
@@ -93,11 +94,6 @@ class ResidualObjective:
         return highest, D[levels, :, components]
 
 
-def _states(orders: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Level and component of the N states, derivative-major."""
-    return [(level, i) for level in range(max(orders)) for i, order in enumerate(orders) if order > level]
-
-
 def chebyshev(points: int, device: torch.device) -> Tensor:
     """Chebyshev points in (-1, 1), without the ends."""
     k = torch.arange(points, dtype=torch.float64, device=device)
@@ -109,7 +105,7 @@ def defect_of(piece: Piece, rhs: TorchRhs, orders: tuple[int, ...], x: Tensor) -
     with torch.no_grad():
         top = max(orders)
         D = torch.stack(by_time(piece.series(x, top + 1), piece.trial.length))
-        Z = torch.stack([D[level, :, i] for level, i in _states(orders)])
+        Z = torch.stack([D[level, :, i] for level, i in states_of(orders)])
         highest = torch.stack([D[k, :, i] for i, k in enumerate(orders)])
         return highest - rhs(piece.trial.start + piece.trial.length * (x + 1) / 2, Z)
 
