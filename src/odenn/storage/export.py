@@ -78,18 +78,16 @@ def _exported(solution: Solution) -> tuple[nn.Module, ModelProto]:
         return module, _translated(module)
     # torch.func.vmap does not let the number of times stay open in every operation: not in torch.cat, conv1d,
     # layer_norm, bilinear (torch 2.13). Without it each window has its own copy of the network in the graph.
-    copies = len(network.pieces) <= MOST_COPIES
-    try:
-        module = _WindowedNetworks(network, _GatheredStage).cpu()
-        return module, _translated(module)
-    except Exception as error:
-        if not copies:
-            raise ValueError(_why_not(error, len(network.pieces))) from error
-    try:
-        module = _WindowedNetworks(network, _CopiedStage).cpu()
-        return module, _translated(module)
-    except Exception as error:
-        raise ValueError(_why_not(error, len(network.pieces))) from error
+    windows = len(network.pieces)
+    kinds = [_GatheredStage, _CopiedStage] if windows <= MOST_COPIES else [_GatheredStage]
+    failures: list[Exception] = []
+    for kind in kinds:
+        try:
+            module = _WindowedNetworks(network, kind).cpu()
+            return module, _translated(module)
+        except Exception as error:
+            failures.append(error)
+    raise ValueError(_why_not(failures[-1], windows)) from failures[-1]
 
 
 def _why_not(error: Exception, windows: int) -> str:
