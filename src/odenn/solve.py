@@ -86,13 +86,14 @@ def solve(
             "odenn.IVP(f, y0=..., span=...) or odenn.parse(text, span=...)"
         )
     tolerance, absolute = _checked_tolerances(rtol, atol, problem.n)
-    method = Collocation(compile=compile) if method is None else method
-    if not is_method(method):
+    if method is None:
+        method = Collocation()
+    elif not is_method(method):
         raise TypeError(f"`method` must be a method of odenn, such as odenn.Collocation(), got {method!r}")
     if compile:
         if not isinstance(method, Collocation):
             raise ValueError(f"`compile=True` goes with Collocation(), not with {type(method).__name__}")
-        method = method if method.compile else replace(method, compile=True)
+        method = replace(method, compile=True)
     run: Any = method.run
     if checkpoint is not None:
         run = partial(run, checkpoint=_checkpoint(method, checkpoint, checkpoint_seconds))
