@@ -170,7 +170,7 @@ def _window(device: torch.device, *, module: bool = False) -> tuple[Piece, Piece
     trial = InitialTrial(start=0.0, length=1.0, values=((1.0,), (1.0,)), scale=scale)
     home = trainable(network, 2)
     w = home.start(torch.Generator().manual_seed(0), paired=True)
-    there = trainable(network, 2, device)
+    there = home.to(device)
     # A trial's scale is looked at when it is made, which cannot be done on 'meta'.
     moved = [_without_check(Piece(trial, stages), there, device) for stages in ((), (Stage(home, w, scale),))]
     return moved[0], moved[1]

@@ -82,6 +82,16 @@ def test_module_is_left_alone():
     assert next(module.parameters()).dtype == torch.float32
 
 
+@pytest.mark.parametrize("network", [MLP([3]), nn.Linear(1, 2)])
+def test_a_network_that_is_at_its_device_is_not_made_again(network):
+    """A module is tried out once, where it is taken; elsewhere are copies of it."""
+    home = trainable(network, 2)
+    assert home.to(torch.device("cpu")) is home
+    there = home.to(torch.device("meta"))
+    w, x = torch.zeros(home.size, dtype=torch.float64, device="meta"), torch.zeros(3, device="meta")
+    assert there.series(w, x.double(), 0).device.type == "meta"
+
+
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="`activation` must be one of tanh"):
         MLP([8], "sigmoidal")

@@ -262,7 +262,7 @@ class _March:
         paired = method.optimizer.paired
         samples = min(data.t.size, self.few if paired else method.batch or data.t.size)
         self.device = chosen(method.device, weights=self.home.size, residuals=problem.n * samples, gauss_newton=paired)
-        self.network = trainable(method.network, problem.n, self.device)
+        self.network = self.home.to(self.device)
         self.control = control
         self.size = _running_size(problem, data)
         self.pieces: list[Piece] = []

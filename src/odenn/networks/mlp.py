@@ -67,6 +67,10 @@ class Trainable(Protocol):
         """The network with these weights, from (k, 1) to (k, n)."""
         ...
 
+    def to(self, device: torch.device) -> Trainable:
+        """The same for weights and times on another device."""
+        ...
+
 
 @dataclass(frozen=True)
 class MLP:
@@ -181,6 +185,9 @@ class MLPWeights:
 
         return out, pullback
 
+    def to(self, device: torch.device) -> MLPWeights:
+        return self  # it holds no tensors
+
     def module(self, w: Tensor) -> MLPModule:
         return MLPModule(self, w)
 
@@ -287,9 +294,6 @@ class ModuleWeights:
             raise ValueError("`network` has no weights to train")
         self._outputs = outputs
         _check_module(module, outputs)
-        if _device_of(module).type != "meta":  # where there are values to look at
-            self._check_values()
-            self._check_derivatives()
 
     @property
     def kind(self) -> str:
@@ -303,12 +307,16 @@ class ModuleWeights:
     def outputs(self) -> int:
         return self._outputs
 
-    def start(self, generator: torch.Generator, *, paired: bool, frequency: float = 1.0) -> Tensor:
+    def start(
+        self, generator: torch.Generator | None = None, *, paired: bool = False, frequency: float = 1.0
+    ) -> Tensor:
         """The weights that the module has."""
-        return self._start()
-
-    def _start(self) -> Tensor:
         return torch.cat([p.detach().reshape(-1).double() for p in self.template.parameters() if p.requires_grad])
+
+    def check(self) -> None:
+        """Refuse modules that cannot be trained, by their values and by their derivatives; these must be there."""
+        self._check_values()
+        self._check_derivatives()
 
     def _check_values(self) -> None:
         """Refuse modules that are no functions of time."""
@@ -327,7 +335,7 @@ class ModuleWeights:
         `.detach()` cuts derivatives off, and what is trained by wrong ones meets another equation. Central differences,
         by time and along one direction v of the weights, do not see it.
         """
-        w = self._start().requires_grad_()
+        w = self.start().requires_grad_()
         x = torch.linspace(-1.0, 1.0, 32, dtype=w.dtype, device=w.device)
         parts = self.series(w, x, 1)  # (2, k, n)
         finite = parts.isfinite().all(2)
@@ -386,6 +394,13 @@ class ModuleWeights:
         module = copy.deepcopy(self.template)
         module.load_state_dict({**module.state_dict(), **self._split(w.detach())})
         return module
+
+    def to(self, device: torch.device) -> ModuleWeights:
+        import copy
+
+        if _device_of(self.template) == device:
+            return self
+        return ModuleWeights(copy.deepcopy(self.template).to(device), self.outputs)
 
     def _split(self, w: Tensor) -> dict[str, Tensor]:
         parts = torch.split(w, [shape.numel() for shape in self.shapes])
@@ -465,18 +480,19 @@ def _device_of(module: nn.Module) -> torch.device:
     return next(part.device for part in module.parameters())
 
 
-CPU = torch.device("cpu")
 _UNSTEADY = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)  # pyright: ignore[reportPrivateUsage]
 
 
-def trainable(network: MLP | nn.Module, outputs: int, device: torch.device = CPU) -> Trainable:
-    """What the methods train: an `MLP`, or a copy on `device` of any module from (k, 1) to (k, outputs)."""
+def trainable(network: MLP | nn.Module, outputs: int) -> Trainable:
+    """What the methods train: an `MLP`, or a copy on the CPU of any module from (k, 1) to (k, outputs)."""
     if isinstance(network, MLP):
         return network.trainable(outputs)
     if isinstance(network, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance] - not everybody checks types
         import copy
 
-        return ModuleWeights(copy.deepcopy(network).to(device), outputs)
+        weights = ModuleWeights(copy.deepcopy(network).to("cpu"), outputs)
+        weights.check()
+        return weights
     raise TypeError(f"`network` must be odenn.MLP(...) or a torch.nn.Module, got {type(network).__name__}")
 
 

@@ -138,7 +138,7 @@ class Residual:
         device = chosen(
             self.device, weights=home.size, residuals=problem.n * self.points, gauss_newton=self.optimizer.paired
         )
-        network, rhs = trainable(self.network, problem.n, device), torch_rhs(problem, device)
+        network, rhs = home.to(device), torch_rhs(problem, device)
         if atol is None:
             atol = problem.default_atol(rtol)
         journal = None
