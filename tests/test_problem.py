@@ -155,6 +155,8 @@ def test_problems_and_their_solutions_can_be_pickled():
 def test_repr_is_short():
     text = "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"
     assert repr(odenn.parse(text, span=(0, 10))) == f"<IVP y1, y2 on [0, 10]: {text}>"
+    commented = odenn.parse("y' = -y # decay\n# no more; y(0) = 2\ny(0) = 1", span=(0, 10))
+    assert repr(commented) == "<IVP y on [0, 10]: y' = -y y(0) = 1>"
     oscillator = odenn.IVP(lambda t, y, dy: [-y[0]], y0=[[0], [1]], span=(0, -1), order=2)
     assert repr([oscillator]) == f"[<IVP y on [{oscillator.span[0]:g}, {oscillator.span[1]:g}]: f(t, y, dy)>]"
     long = odenn.IVP(lambda t, y: -y, y0=np.ones(50), span=(0, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -226,7 +227,7 @@ class IVP:
 
     def __repr__(self) -> str:
         left, right = self.span or (np.nan, np.nan)
-        what = self.signature if self.system is None else " ".join(self.system.text.split())
+        what = self.signature if self.system is None else " ".join(re.sub("#.*", "", self.system.text).split())
         what = what if len(what) <= MOST_SHOWN else what[: MOST_SHOWN - 4] + " ..."
         names = ", ".join(self.names[:4]) + (", ..." if self.n > 4 else "")
         return f"<IVP {names} on [{left:g}, {right:g}]: {what}>"
@@ -302,9 +303,10 @@ def parse(
     """Problem from equations as people write them.
 
     The text names its independent variable and accepts `dy/dx`, `y'`, `y''`, `d2y/dx2`, `^` and `**`, any dash for
-    minus, equations separated by comma, semicolon or newline, initial conditions among them (`y(0) = 1, y'(0) = 0`) or
-    as `initial`, and equations that are linear in their highest derivatives but not solved for them. It is read by a
-    closed grammar and never evaluated as code. SymPy equations are accepted as well.
+    minus, factors side by side (`-2k y`), equations separated by comma, semicolon or newline, comments from `#` to the
+    end of a line, initial conditions among the equations (`y(0) = 1, y'(0) = 0`) or as `initial`, and equations that
+    are linear in their highest derivatives but not solved for them. It is read by a closed grammar and never evaluated
+    as code. SymPy equations are accepted as well.
 
     Raises
     ------

@@ -54,6 +54,16 @@ def test_backwards(odenn_cli: Call) -> None:
     assert [row[:2] for row in table(result.stdout)[1]] == [["0", "1.0000000"], ["-1", "0.36787944"]]
 
 
+def test_comments_and_products_as_people_write_them(odenn_cli: Call, tmp_path: Path) -> None:
+    """A comment ends with its line, or with its option."""
+    (tmp_path / "equations.txt").write_text("# an oscillator\nx'' = -k x/m  # stiffness, mass\n", encoding="utf-8")
+    result = odenn_cli(
+        "solve", "@equations.txt", "--param", "k=4", "--param", "m=1", "--initial", "x(0) = 1  # pulled", "--initial",
+        "x'(0) = 0", "--span", "0", "1", "--points", "2",
+    )  # fmt: skip
+    assert float(table(result.stdout)[1][1][1]) == pytest.approx(math.cos(2.0), rel=1e-6)
+
+
 def test_parameters_and_conditions_can_be_repeated(odenn_cli: Call) -> None:
     """x'' = -k x / m with k = 4, m = 1 is a cosine of 2 t."""
     result = odenn_cli(

@@ -17,8 +17,12 @@ CASES = [
     ("dy1/dx = y_1", 10, "nearest known name is `y1`", "give it a value"),
     ("dy/dx = alpha*y", 9, "known are `x`, `y`", "give it a value"),
     ("dy/dx = sinn(y)", 9, "unknown function `sinn`; the nearest known is `sin`", "the functions are"),
-    ("dy/dx = x(y+1)", 9, "`x` is not a function", "to multiply write x*(...)"),
-    ("dy/dx = pi(y+1)", 9, "`pi` is not a function", "to multiply write pi*(...)"),
+    ("dy/dx = x(y+1)", 9, "`x` is not a function", "to multiply write x*(...): dy/dx = x*(y+1)"),
+    ("dy/dx = pi(y+1)", 9, "`pi` is not a function", "to multiply write pi*(...): dy/dx = pi*(y+1)"),
+    ("dy/dx = y (1 - y)", 9, "a value of `y` at a point", "to multiply write y*(...): dy/dx = y*(1 - y); write `y`"),
+    ("y' = r (1 - y) # it", 6, "unknown function `r`", "to multiply write r*(...): y' = r*(1 - y); the functions"),
+    ("dy/dx = x sin y", 11, "`sin` needs its argument in parentheses", "write sin(x)"),
+    ("y' = -k y", 7, "unknown name `k`", "give it a value"),
     ("dy/dx = a(x, y)", 9, "`a` is not a function", "the functions are"),
     ("dy/dx = sin y", 9, "`sin` needs its argument in parentheses", "write sin(x)"),
     ("dy/dx = sin^2(y)", 9, "`sin` needs its argument in parentheses", "write sin(x)"),
@@ -46,12 +50,21 @@ CASES = [
     ("dy/dx = (-1)^y", 10, "-1 to a varying power is not a real number", "positive base"),
     ("dy/dx = 1e", 10, "the exponent of this number is missing", "1e-3"),
     ("dy/dx = 2e^x", 10, "the exponent of this number is missing", "to multiply by the number e write *"),
-    ("dy/dx = 1/2x", 11, "can be read in two ways", "1/(2*x) or (1/2)*x"),
-    ("dy/dx = x^2y", 12, "expected an operator after `2`, but found `y`", "write * to multiply"),
+    ("dy/dx = 1/2x", 11, "can be read in two ways", "parentheses, as in 1/(2*x), or write dy/dx = 1/2*x"),
+    ("dy/dx = 1/2 x", 11, "can be read in two ways", "parentheses, as in 1/(2*x), or write dy/dx = 1/2*x"),
+    ("dy/dx = 2/pi x y", 11, "can be read in two ways", "or write dy/dx = 2/pi*x y"),
+    ("dy/dx = x^2y", 12, "can be read in two ways", "parentheses, as in x^(2*y), or write dy/dx = x^2*y"),
+    ("dy/dx = 2(x)^2(y)", 15, "can be read in two ways", "or write dy/dx = 2(x)^2*(y)"),
+    ("dy/dx = x^y y", 13, "can be read in two ways", "or write dy/dx = x^y*y"),
+    ("dy/dx = e^2 x", 13, "can be read in two ways", "or write dy/dx = e^2*x"),
+    ("dy/dx = e^-x cos(x)", 14, "can be read in two ways", "or write dy/dx = e^-x*cos(x)"),
+    ("dy/dx = y 2", 11, "expected an operator after `y`, but found `2`", "to multiply write dy/dx = y*2"),
     ("dy/dx = 2 3", 11, "expected an operator after `2`, but found `3`", "write * to multiply"),
     ("dy/dx = 1.2.3", 12, "expected an operator after `1.2`, but found `.3`", "write * to multiply"),
-    ("dx/dt = x dy/dt = x", 11, "expected an operator after `x`, but found `dy/dt`", "between two equations"),
-    ("dy/dx = (y 2)", 12, "expected an operator or `)` after `y`, but found `2`", "write * to multiply"),
+    ("dx/dt = x dy/dt = x", 11, "a second `=`", "between two equations, as before `dy/dt`"),
+    ("x' = x y y' = x", 10, "a second `=`", "between two equations, as before `y'`"),
+    ("y' = -y y(0) = 1", 9, "a second `=`", "between two equations, as before `y`"),
+    ("dy/dx = (y 2)", 12, "expected an operator or `)` after `y`, but found `2`", "to multiply write dy/dx = (y*2)"),
     ("dy/dx = y +", 12, "expected a number, a name or `(` after `+`, but the equation ends", "complete"),
     ("dy/dx = , x", 9, "expected a number, a name or `(` after `=`, but the equation ends", "complete"),
     ("dy/dx = 2**/y", 12, "expected a number, a name or `(` after `**`, but found `/`", "complete"),
@@ -66,7 +79,8 @@ CASES = [
     ("y' = √y", 6, "cannot read `√`", "sqrt(...)"),
     ("∂y/∂x = 1", 1, "cannot read `∂`", "write dy/dx"),
     ("y(x)' = y", 5, "cannot read `'`", "write y'(x) or y'"),
-    ("y' = y # decay", 8, "comments are not understood", "leave the comment out"),
+    ("y' = y + # decay", 9, "after `+`, but the equation ends", "complete the expression"),
+    ("y' = (y # decay)", 6, "never closed", "add the missing `)`"),
     ("y' = y @ 2", 8, "cannot read `@`", "+ - * / ^"),
     ("y' = \x00", 6, "cannot read `U+0000`", "are understood"),
     ("y = 2", 1, "this equation has no derivative", "write it as dy/dx"),
@@ -132,7 +146,21 @@ def test_the_caret_stands_under_wide_characters() -> None:
     assert (shown, caret) == ("    y' = 数", "         ^")
 
 
-@pytest.mark.parametrize("text", ["", "  \n ;, "])
+def test_the_caret_below_and_beside_comments() -> None:
+    error = error_of("# decay\ny' = -y # of y\n  z' = zz # of z")
+    assert (error.line, error.column) == (3, 8)
+    assert "    z' = zz # of z\n           ^\n" in str(error)
+
+
+def test_a_correction_is_cut_as_its_line_is() -> None:
+    """Around the place, and without the characters that a terminal would obey."""
+    error = error_of("y' = " + "y + " * 500 + "x^2y\t" + " + y" * 500 + "# \x1b[31m")
+    remedy = error.message.splitlines()[-1]
+    assert "y + x^2*y  + y" in remedy
+    assert len(remedy) < 200
+
+
+@pytest.mark.parametrize("text", ["", "  \n ;, ", "# y' = y", " # one\n;# two\r\n"])
 def test_no_equations(text: str) -> None:
     assert "there are no equations" in str(error_of(text))
 

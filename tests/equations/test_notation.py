@@ -79,6 +79,21 @@ def test_any_dash_is_minus(dash: str) -> None:
         ("2(y+1)(t+1)", 24.0),
         ("(y+1)t", 8.0),
         ("2sin(t)", 2 * math.sin(2)),
+        ("y t", 6.0),
+        ("-y t", -6.0),
+        ("2 y t", 12.0),
+        ("1 - y t^2 y", -35.0),
+        ("y^2 t", 18.0),
+        ("y^2 (t + 1)", 27.0),
+        ("y²t", 18.0),
+        ("y^(2)t", 18.0),
+        ("e^(t/2)sin(t)", math.e * math.sin(2)),
+        ("sin(t) cos(t)", math.sin(2) * math.cos(2)),
+        ("t y(t)", 6.0),
+        ("y t/2", 3.0),
+        ("1/(t y)", 1 / 6),
+        ("sin(2 pi t/8)", 1.0),
+        ("(y\n t)", 6.0),
         ("2y^2", 18.0),
         ("y²", 9.0),
         ("t³ + (y+1)²", 24.0),
@@ -132,6 +147,24 @@ def test_functions(text: str, expected: float) -> None:
 @pytest.mark.parametrize("separator", [",", ";", "\n", "\r\n", "\r", ",\n", ";;\n;", " , "])
 def test_separators(separator: str) -> None:
     assert parse_system(f"{separator}x' = y{separator}y' = -x{separator}").names == ("x", "y")
+
+
+def test_factors_side_by_side() -> None:
+    """Names and derivatives too; a newline still ends an equation."""
+    system = parse_system("m x'' = -c x' - k x\nk y' = y y' - x", parameters={"m": 2, "c": 1, "k": 4})
+    assert str(system.expressions[1]) == "-x/(k - y)"
+    same = parse_system("m*x'' = -c*x' - k*x\nk*y' = y*y' - x", parameters={"m": 2, "c": 1, "k": 4})
+    assert system.expressions == same.expressions
+
+
+def test_comments() -> None:
+    """From # to the end of the line, wherever a blank may stand."""
+    text = "# decay = 2\ny' = -k*y  # in 1/s; not in 1/h\n# y' = 0\ny(0) = 2 # at the beginning, '(' is no bracket\n#"
+    system = parse_system(text, parameters={"k": 1})
+    assert (str(system.expressions[0]), system.initial_values, system.text) == ("-k*y", (2.0,), text)
+    assert value("(y + # one\n t) * # and\r\n 2#") == 10.0
+    assert parse_system("y' = y", initial="# y(0) = 1\ny(0) = 3 # three").initial_values == (3.0,)
+    assert parse_system("y' = y", initial=" # none yet").initial_values is None
 
 
 def test_lines_continue_inside_parentheses_and_after_operators() -> None:

@@ -14,7 +14,7 @@ def stated_problem(equations: str, span: tuple[str, str], initial: list[str] | N
     start, end = (plain_number(text, f"--span takes two numbers, such as 0 10, got {text!r}") for text in span)
     text, params = read_equations(equations), _parameters(param or [])
     with user_mistakes():
-        return odenn.parse(text, span=(start, end), initial=", ".join(initial or ()) or None, params=params or None)
+        return odenn.parse(text, span=(start, end), initial="\n".join(initial or ()) or None, params=params or None)
 
 
 def file_of_equations(equations: str) -> str | None:

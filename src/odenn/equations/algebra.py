@@ -135,23 +135,32 @@ def _at(node: At, scope: Scope) -> Value:
         raise _not_applicable(node, scope)
     if isinstance(node.argument, Name) and node.argument.name == scope.independent:
         return _build(node.target, scope)
-    raise scope.source.error(
-        f"a value of `{name}` at a point cannot be used in an equation",
-        f"write `{name}` for its value at every `{scope.independent}`, or `{name}(0) = 1` as a condition of its own",
-        node.position,
+    remedy = (
+        f"write `{name}` for its value at every `{scope.independent}`, or `{name}(0) = 1` as a condition of its own"
     )
+    if isinstance(node.target, Name) and not isinstance(node.argument, Number):
+        remedy = f"{_to_multiply(node, scope)}; {remedy}"
+    raise scope.source.error(f"a value of `{name}` at a point cannot be used in an equation", remedy, node.position)
 
 
 def _not_applicable(node: At, scope: Scope) -> EquationError:
     name = node.target.name
     if name in scope.values or name in CONSTANTS:
-        return scope.source.error(f"`{name}` is not a function", f"to multiply write {name}*(...)", node.position)
+        return scope.source.error(f"`{name}` is not a function", _to_multiply(node, scope), node.position)
     near = nearest(name, [*RESERVED, *(component for component, _ in scope.derivatives)])
     return scope.source.error(
         f"unknown function `{name}`" + (f"; the nearest known is `{near}`" if near else ""),
-        f"to multiply write {name}*(...); the functions are {', '.join(sorted(RESERVED))}",
+        f"{_to_multiply(node, scope)}; the functions are {', '.join(sorted(RESERVED))}",
         node.position,
     )
+
+
+def _to_multiply(node: At, scope: Scope) -> str:
+    """Say how a product of a name and a parenthesis is written, with the text that has the sign."""
+    name, text = node.target.name, scope.source.text or ""
+    parenthesis = text.index("(", node.position or 0)
+    end = len(text[:parenthesis].rstrip())
+    return f"to multiply write {name}*(...): {scope.source.multiplied(end, parenthesis)}"
 
 
 def _call(node: Call, scope: Scope) -> Value:

@@ -43,6 +43,19 @@ class Source:
         """Make the error that says `what`, points at `position`, and ends with `remedy`."""
         return equation_error(what, remedy, text=self.text, position=position)
 
+    def multiplied(self, left_end: int, right: int) -> str:
+        """Return the line with `*` in place of the blanks from `left_end` to `right`: what may have been meant.
+
+        Examples
+        --------
+        >>> Source(text="x' = y; y' = 2 x (1 - y)  # growth").multiplied(16, 17)
+        "x' = y; y' = 2 x*(1 - y)"
+        """
+        text = self.text or ""
+        _, column, _ = _locate(text, left_end)
+        _, _, content = _locate(text[:left_end] + "*" + text[right:], left_end)
+        return _shown(content.partition("#")[0].rstrip(), column - 1)[0]
+
 
 def equation_error(what: str, remedy: str, *, text: str | None = None, position: int | None = None) -> EquationError:
     """Make the error that says `what`, shows `position` (an offset into `text`), and ends with `remedy`.
@@ -59,9 +72,8 @@ def equation_error(what: str, remedy: str, *, text: str | None = None, position:
     if text is None or position is None:
         return EquationError(f"{what}\n  {remedy}")
     line, column, content = _locate(text, position)
-    excerpt, offset = _excerpt(content, column - 1)
-    shown = "".join(_printable(character) for character in excerpt)
-    caret = " " * sum(_width(character) for character in excerpt[:offset]) + "^"
+    shown, offset = _shown(content, column - 1)
+    caret = " " * sum(_width(character) for character in shown[:offset]) + "^"
     message = f"{what}\n  line {line}, column {column}:\n    {shown}\n    {caret}\n  {remedy}"
     return EquationError(message, line=line, column=column)
 
@@ -88,8 +100,9 @@ def _locate(text: str, position: int) -> tuple[int, int, str]:
     return line, position - start + 1, text[start:]
 
 
-def _excerpt(content: str, offset: int) -> tuple[str, int]:
-    """Cut a long line around `offset`; return the cut and the offset in it."""
+def _shown(content: str, offset: int) -> tuple[str, int]:
+    """Return a line as a message shows it, a long one cut around `offset`, and the offset in it."""
+    content = "".join(_printable(character) for character in content)
     if len(content) <= _EXCERPT:
         return content, offset
     start = max(0, min(offset - _EXCERPT // 2, len(content) - _EXCERPT))

@@ -41,10 +41,12 @@ def parse_system(
     Parameters
     ----------
     equations : str or sympy.Eq or sequence of sympy.Eq
-        Equations and, if wanted, initial conditions, separated by commas, semicolons or newlines. They must be linear
-        in the highest derivatives, but need not be solved for them. Derivatives are written dy/dx, d2y/dx2, d^2y/dx^2,
-        y', y'' or diff(y, x, 2). Where no notation names the independent variable, it is `t` if that name occurs or
-        none does, `x` if only that occurs, without a derivative and without a value.
+        Equations and, if wanted, initial conditions, separated by commas, semicolons or newlines; what follows a `#`
+        up to the end of its line is a comment. They must be linear in the highest derivatives, but need not be solved
+        for them. Derivatives are written dy/dx, d2y/dx2, d^2y/dx^2, y', y'' or diff(y, x, 2). Factors may stand side
+        by side, 2k y sin(t), where that can be read in one way only; a name before a parenthesis is a function. Where
+        no notation names the independent variable, it is `t` if that name occurs or none does, `x` if only that
+        occurs, without a derivative and without a value.
     initial : str or mapping, optional
         Further conditions: text such as "y(0) = 1, y'(0) = 0", or values by name, {"y": 1, "y'": 0}.
     parameters : mapping, optional
@@ -74,6 +76,8 @@ def parse_system(
 def _parsed(text: str, initial: str | Mapping[str, float] | None, parameters: dict[str, float]) -> System:
     source = Source(text=text)
     statements = read(source, parameters)
+    if not statements:
+        raise source.error("there are no equations in the text", "write them as in: dy/dx = -y; y(0) = 1")
     independent = _independent(statements, source, parameters)
     read_as = [(statement, as_condition(statement, source, independent)) for statement in statements]
     equations = [statement for statement, condition in read_as if condition is None]
@@ -196,8 +200,7 @@ def _given(
         return []
     if isinstance(initial, str):
         source = Source(text=initial)
-        statements = read(source, parameters) if initial.strip() else ()
-        return [from_statement(statement, source, independent) for statement in statements]
+        return [from_statement(statement, source, independent) for statement in read(source, parameters)]
     conditions: list[Condition] = []
     for key, value in initial.items():
         number = checked_number(value, f"the initial value of `{key}`")

@@ -11,7 +11,7 @@ from typing import Any
 import lark
 
 from odenn.equations.errors import EquationError, Source, nearest
-from odenn.equations.functions import FUNCTIONS, RESERVED
+from odenn.equations.functions import CONSTANTS, FUNCTIONS, RESERVED
 from odenn.equations.syntax import (
     MAX_DEPTH,
     At,
@@ -41,14 +41,20 @@ _UPPER = re.compile(r"d(?:(?:\*\*|[\^ˆ＾])?([0-9]+|[⁰¹²³⁴-⁹]+))?\(?([
 _LOWER = re.compile(r"d(.+?)(?:(?:\*\*|[\^ˆ＾])([0-9]+)|([⁰¹²³⁴-⁹]+))?")
 _OPERATORS = frozenset({"PLUS", "MINUS", "STAR", "SLASH", "CARET"})
 _SEPARATORS = frozenset({"COMMA", "SEMICOLON", "NEWLINE"})
+# Where one of these is followed by one of those, two factors stand side by side.
+_FACTOR_ENDS = frozenset({"NAME", "PRIMED", "DERIVATIVE", "NUMBER", "SUPERSCRIPT", "RPAR"})
+_FACTOR_BEGINS = frozenset({"NAME", "PRIMED", "DERIVATIVE", "CALL"})
 
 
 class _MisreadError(Exception):
-    """A mistake found while the tree is built, where the text is not at hand."""
+    """A mistake found while the tree is built, where the text is not at hand.
 
-    def __init__(self, what: str, remedy: str, position: int | None) -> None:
+    `gap`: where a `*` is missing, from the end of one factor to the next; the remedy ends with the text that has it.
+    """
+
+    def __init__(self, what: str, remedy: str, position: int | None, gap: tuple[int, int] | None = None) -> None:
         super().__init__(what)
-        self.what, self.remedy, self.position = what, remedy, position
+        self.what, self.remedy, self.position, self.gap = what, remedy, position, gap
 
 
 def read(source: Source, parameters: Collection[str] = ()) -> tuple[Statement, ...]:
@@ -61,6 +67,11 @@ def read(source: Source, parameters: Collection[str] = ()) -> tuple[Statement, .
     parameters : collection of str
         Names that are known to be parameters: where both `delta` and `decay` are, `delta/decay` is a quotient.
 
+    Returns
+    -------
+    tuple of Statement
+        None where the text holds nothing but blanks, separators and comments.
+
     Raises
     ------
     EquationError
@@ -68,7 +79,7 @@ def read(source: Source, parameters: Collection[str] = ()) -> tuple[Statement, .
 
     Examples
     --------
-    >>> [statement] = read(Source(text="dy/dx = -2y"))
+    >>> [statement] = read(Source(text="dy/dx = -2y  # decay"))
     >>> statement.left.name, statement.left.order, statement.left.variable
     ('y', 1, 'x')
     """
@@ -80,7 +91,7 @@ def read(source: Source, parameters: Collection[str] = ()) -> tuple[Statement, .
         )
     tokens = _arranged(source, _split_quotients(_scan(source), parameters))
     if not tokens:
-        raise source.error("there are no equations in the text", "write them as in: dy/dx = -y; y(0) = 1")
+        return ()
     parsing = _grammar().parse_interactive()
     try:
         for token in tokens:
@@ -89,7 +100,8 @@ def read(source: Source, parameters: Collection[str] = ()) -> tuple[Statement, .
     except lark.UnexpectedToken as error:
         raise _unexpected(source, tokens, error) from None
     except _MisreadError as error:
-        raise source.error(error.what, error.remedy, error.position) from None
+        remedy = error.remedy if error.gap is None else f"{error.remedy} {source.multiplied(*error.gap)}"
+        raise source.error(error.what, remedy, error.position) from None
 
 
 @cache
@@ -121,7 +133,6 @@ _UNREADABLE = {
     "<": ("", "write a switch as heaviside(...), the larger of two as max(a, b)"),
     ">": ("", "write a switch as heaviside(...), the larger of two as max(a, b)"),
     ".": ("", "a number needs a digit; multiply with *"),
-    "#": (": comments are not understood", "leave the comment out"),
     "'": ("", "a prime follows the name: write y'(x) or y', not y(x)'"),
     "′": ("", "a prime follows the name: write y'(x) or y', not y(x)'"),
     "ẋ": ("", "write x' or dx/dt"),
@@ -147,7 +158,8 @@ def _split_quotients(tokens: Iterable[lark.Token], parameters: Collection[str]) 
 def _arranged(source: Source, tokens: Iterable[lark.Token]) -> list[lark.Token]:
     """Drop the separators that separate nothing: doubled, at the ends, newlines in parentheses or after an operator.
 
-    What the grammar could only call unexpected is reported here, in words that help.
+    BESIDE is put between factors side by side. What the grammar could only call unexpected is reported here, in words
+    that help.
     """
     arranged: list[lark.Token] = []
     opened: list[lark.Token] = []
@@ -159,15 +171,34 @@ def _arranged(source: Source, tokens: Iterable[lark.Token]) -> list[lark.Token]:
         if token.type in _SEPARATORS and not opened:
             pending = pending or token
             continue
-        if pending and arranged:
-            arranged.append(pending)
-        pending = None
         _check_brackets(source, token, opened)
         _check_token(source, token, previous)
+        if pending and arranged:
+            arranged.append(pending)
+        elif previous and _are_factors(previous, token):
+            start, end = _gap(previous, token)
+            arranged.append(lark.Token("BESIDE", (source.text or "")[start:end], start, end_pos=end))
+        pending = None
         arranged.append(token)
     if opened:
         raise source.error("this parenthesis is never closed", "add the missing `)`", opened[-1].start_pos)
     return arranged
+
+
+def _are_factors(left: lark.Token, right: lark.Token) -> bool:
+    """Whether a factor ends and the next begins. A parenthesis after a name holds the name's argument."""
+    if right.type == "LPAR":
+        return left.type in ("NUMBER", "SUPERSCRIPT", "RPAR")
+    return left.type in _FACTOR_ENDS and right.type in _FACTOR_BEGINS
+
+
+def _span(token: lark.Token) -> tuple[int, int]:
+    return token.start_pos or 0, token.end_pos or 0
+
+
+def _gap(left: lark.Token, right: lark.Token) -> tuple[int, int]:
+    """Return where one token ends and the next begins."""
+    return left.end_pos or 0, right.start_pos or 0
 
 
 def _check_brackets(source: Source, token: lark.Token, opened: list[lark.Token]) -> None:
@@ -215,8 +246,12 @@ def _unexpected(source: Source, tokens: list[lark.Token], error: lark.Unexpected
             f"expected a number, a name or `(`{before}, but {found}", "complete the expression here", position
         )
     if token.type == "EQUAL":
+        second = _second_equation(tokens, index)
         return source.error(
-            "a second `=` in one equation", "put a comma, a semicolon or a newline between two equations", position
+            "a second `=` in one equation",
+            "put a comma, a semicolon or a newline between two equations"
+            + (f", as before `{_short(second)}`" if second else ""),
+            position if second is None else second.start_pos,
         )
     if ends and "EQUAL" in expected:
         return source.error(
@@ -224,11 +259,20 @@ def _unexpected(source: Source, tokens: list[lark.Token], error: lark.Unexpected
             "write both sides, as in: dy/dx = -y (and a decimal number with a point, as in 0.5)",
             _statement_start(tokens, index),
         )
-    return source.error(
-        f"expected an operator{' or `)`' if inside else ''}{before}, but {found}",
-        "write * to multiply; a comma, a semicolon or a newline between two equations",
-        position,
-    )
+    remedy = "write * to multiply; a comma, a semicolon or a newline between two equations"
+    if token.type == "NUMBER" and tokens[index - 1].type in ("NAME", "PRIMED", "DERIVATIVE"):
+        remedy = f"to multiply write {source.multiplied(*_gap(tokens[index - 1], token))}"
+    return source.error(f"expected an operator{' or `)`' if inside else ''}{before}, but {found}", remedy, position)
+
+
+def _second_equation(tokens: Sequence[lark.Token], index: int) -> lark.Token | None:
+    """Return where the equation begins whose `=` is at `index`: x' = y y' = -x begins as a product, y*y'."""
+    for k in range(index - 1, 0, -1):
+        if tokens[k].type == "EQUAL":
+            return None
+        if tokens[k - 1].type == "BESIDE" and tokens[k - 1] and tokens[k].type in ("PRIMED", "DERIVATIVE", "CALL"):
+            return tokens[k]
+    return None
 
 
 def _statement_start(tokens: Sequence[lark.Token], index: int) -> int:
@@ -322,11 +366,12 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     def product(self, first: Node, *rest: Any) -> Node:
         exponents = [1 if operator.type == "STAR" else -1 for operator in rest[::2]]
         for exponent, factor in zip(exponents, rest[1::2], strict=True):
-            if exponent < 0 and isinstance(factor, Product) and factor.implicit:
+            if exponent < 0 and isinstance(factor, Product) and factor.gap and not factor.grouped:
                 raise _MisreadError(
                     "a product without * after a division can be read in two ways",
-                    "write 1/(2*x) or (1/2)*x instead of 1/2x",
+                    "put the whole denominator into parentheses, as in 1/(2*x), or write",
                     factor.position,
+                    factor.gap,
                 )
         factors = ((1, first), *zip(exponents, rest[1::2], strict=True))
         return Product(position=first.position, depth=_one_deeper(first, *rest[1::2]), factors=factors)
@@ -334,26 +379,30 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     def signed(self, _: lark.Token, operand: Node) -> Node:
         return operand
 
-    exponent = signed
-
     def negative(self, minus: lark.Token, operand: Node) -> Node:
         return Sum(position=minus.start_pos, depth=_one_deeper(operand), terms=((-1, operand),))
 
-    def implicit(self, *factors: Any) -> Node:
-        nodes = [_number(factor) if isinstance(factor, lark.Token) else factor for factor in factors]
-        factored = tuple((1, node) for node in nodes)
-        return Product(position=nodes[0].position, depth=_one_deeper(*nodes), factors=factored, implicit=True)
+    def beside(self, first: Node, *rest: Any) -> Node:
+        nodes: tuple[Node, ...] = (first, *rest[1::2])
+        for left, gap in zip(nodes, rest[::2], strict=False):
+            if isinstance(left, Power) and _may_hold_more(left, gap):
+                raise _MisreadError(
+                    "a product without * after an exponent can be read in two ways",
+                    "put the whole exponent into parentheses, as in x^(2*y), or write",
+                    gap.end_pos,
+                    _span(gap),
+                )
+        factors = tuple((1, node) for node in nodes)
+        return Product(position=first.position, depth=_one_deeper(*nodes), factors=factors, gap=_span(rest[0]))
 
-    def power(self, base: Any, _: lark.Token, exponent: Node) -> Node:
-        base = _number(base) if isinstance(base, lark.Token) else base
+    def power(self, base: Node, _: lark.Token, exponent: Node) -> Node:
         return Power(position=base.position, depth=_one_deeper(base, exponent), base=base, exponent=exponent)
 
-    def superscript(self, base: Any, raised: lark.Token) -> Node:
-        exponent = _number(raised)
-        return self.power(base, raised, exponent)
+    def superscript(self, base: Node, raised: lark.Token) -> Node:
+        return self.power(base, raised, replace(_number(raised), grouped=True))
 
     def group(self, node: Node) -> Node:
-        return replace(node, implicit=False) if isinstance(node, Product) else node
+        return replace(node, grouped=True)
 
     def number(self, token: lark.Token) -> Node:
         return _number(token)
@@ -383,6 +432,14 @@ class _Builder(lark.Transformer[lark.Token, Any]):
             raise _not_a_function(name)
         target = Name(position=name.start_pos, name=spelled(name))
         return At(position=name.start_pos, depth=_one_deeper(*nodes), target=target, argument=nodes[0])
+
+
+def _may_hold_more(power: Power, gap: str) -> bool:
+    """Whether the factor after a power may have been meant for the exponent: x^2y, e^t y and e^2 t, but not x^2 y."""
+    if power.grouped or power.exponent.grouped:
+        return False
+    is_constant = isinstance(power.base, Number) or (isinstance(power.base, Name) and power.base.name in CONSTANTS)
+    return not gap or is_constant or not isinstance(power.exponent, Number)
 
 
 def _not_a_function(name: lark.Token) -> _MisreadError:

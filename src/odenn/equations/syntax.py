@@ -9,10 +9,14 @@ MAX_DEPTH = 50
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Node:
-    """Part of an expression. `position` is its offset in the source text, None if there is no text."""
+    """Part of an expression. `position` is its offset in the source text, None if there is no text.
+
+    `grouped`: in parentheses of its own, or raised, so that it is clear where it ends.
+    """
 
     position: int | None
     depth: int = 1
+    grouped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
@@ -59,10 +63,13 @@ class Sum(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Product(Node):
-    """Factors, each with its exponent: +1 multiplies, -1 divides. `implicit`: written side by side, without a sign."""
+    """Factors, each with its exponent: +1 multiplies, -1 divides.
+
+    `gap`: offsets of the end of the first and of the beginning of the second, where these stand side by side.
+    """
 
     factors: tuple[tuple[int, Node], ...]
-    implicit: bool = False
+    gap: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
