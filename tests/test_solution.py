@@ -112,10 +112,19 @@ def test_csv_holds_what_the_solution_says(solution: odenn.Solution, tmp_path: Pa
     np.testing.assert_array_equal(table[:, 1:3].T, solution(table[:, 0]))
 
 
-def test_backward_problems_print_in_their_own_direction() -> None:
-    backward = odenn.solve(odenn.IVP(lambda t, y: [-y[0]], y0=[1], span=(1, 0)))
+@pytest.mark.parametrize("t0", [0.0, 0.5, 1.0])
+def test_problems_print_in_their_own_direction(t0: float) -> None:
+    """That of the span, wherever the initial values hold: with these at its end all windows lead the other way."""
+    backward = odenn.solve(odenn.IVP(lambda t, y: [-y[0]], y0=[1], span=(1, 0), t0=t0))
     assert backward.grid(3).tolist() == [1.0, 0.5, 0.0]
     assert backward.span == (0.0, 1.0)
+    forward = odenn.solve(odenn.IVP(lambda t, y: [-y[0]], y0=[1], span=(0, 1), t0=t0))
+    assert forward.grid(3).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_how_many_rows_may_be_a_number_of_numpy(solution: odenn.Solution, tmp_path: Path) -> None:
+    solution.to_csv(tmp_path / "out.csv", points=np.int64(5))
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 6
 
 
 def test_many_times_are_evaluated_in_bounded_memory(solution: odenn.Solution) -> None:

@@ -98,6 +98,14 @@ class Solution:
         """(left, right) ends of what was solved; shorter than the problem's span if solving ended early."""
         return self.outcome.reached
 
+    @property
+    def backwards(self) -> bool:
+        """Whether the problem's span ends before its start; without the problem, whether all windows lead that way."""
+        if self.problem is None or self.problem.span is None:
+            return bool((self.outcome.windows.length < 0).all())
+        start, end = self.problem.span
+        return end < start
+
     def __repr__(self) -> str:
         mark = "success" if self.success else self.status.name.lower()
         left, right = self.span
@@ -192,7 +200,7 @@ class Solution:
 
     def to_csv(self, path: str | PathLike[str], points: int | ArrayLike = 101) -> None:
         """Write a table t, components, estimated errors; `points` is how many, or the times themselves."""
-        t = self.grid(points) if isinstance(points, int) else np.asarray(points, dtype=float).reshape(-1)
+        t = self.grid(int(points)) if isinstance(points, int | np.integer) else np.asarray(points, dtype=float).reshape(-1)
         y, error = self(t), self.error(t)
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -204,8 +212,7 @@ class Solution:
         if points < 2:
             raise ValueError(f"`points` must be 2 or more, got {points!r}")
         left, right = self.span
-        backwards = bool((self.outcome.windows.length < 0).all())
-        return np.linspace(right, left, points) if backwards else np.linspace(left, right, points)
+        return np.linspace(right, left, points) if self.backwards else np.linspace(left, right, points)
 
     def verify(self, *, points: int = 201, seconds: float = 10.0) -> Verification:
         """Compare with the exact solution, or else with an independent solver at tight tolerance."""

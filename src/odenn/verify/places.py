@@ -21,9 +21,7 @@ def times(solution: Solution, points: int) -> Array:
     edges[0] = left
     place = (edges - left) / (right - left) + np.arange(edges.size) / windows.start.size
     t = np.unique(np.interp(np.linspace(0.0, 2.0, points), place, edges))
-    span = None if solution.problem is None else solution.problem.span
-    backwards = (windows.length < 0).all() if span is None else span[0] > span[1]
-    return t[::-1] if backwards else t
+    return t[::-1] if solution.backwards else t
 
 
 def origin(solution: Solution) -> float:
