@@ -200,7 +200,11 @@ class Solution:
 
     def to_csv(self, path: str | PathLike[str], points: int | ArrayLike = 101) -> None:
         """Write a table t, components, estimated errors; `points` is how many, or the times themselves."""
-        t = self.grid(int(points)) if isinstance(points, int | np.integer) else np.asarray(points, dtype=float).reshape(-1)
+        t = (
+            self.grid(int(points))
+            if isinstance(points, int | np.integer)
+            else np.asarray(points, dtype=float).reshape(-1)
+        )
         y, error = self(t), self.error(t)
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+import odenn
 from odenn.verify import Verification
 
 
@@ -38,6 +39,12 @@ def test_report() -> None:
     assert "...: beyond tolerance; " in repr(missed)
     uncertain = replace(found, tolerance=found.true_error + 1e-13)
     assert "too uncertain to tell" in repr(uncertain)
+
+
+def test_a_component_that_is_zero_has_no_relative_error() -> None:
+    solution = odenn.solve(odenn.parse("x' = 1, y' = 0*x; x(0) = 1, y(0) = 0", span=(0, 1)))
+    row = next(line for line in str(solution.verify(seconds=60)).splitlines() if line.startswith("y "))
+    assert row.split() == ["y", "0", "-", "0", "-"]
 
 
 def test_repr_is_short_also_of_a_hundred_components() -> None:

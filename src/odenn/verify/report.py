@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +24,12 @@ def known_errors(errors: Array, accuracy: Array) -> tuple[Array, list[str]]:
     >>> known_errors(np.array([2e-9, 1e-13]), np.array([1e-12, 1e-12]))
     (array([2.e-09, 1.e-12]), ['', '< '])
     """
-    resolved = errors > accuracy
+    resolved = _resolved(errors, accuracy)
     return np.where(resolved, errors, accuracy), ["" if known else "< " for known in resolved]
+
+
+def _resolved(errors: Array, accuracy: Array) -> NDArray[np.bool_]:
+    return (errors > accuracy) | (accuracy == 0)  # of a component that is zero the reference is exact
 
 
 class VerificationError(ValueError):
@@ -88,7 +93,7 @@ class Verification:
     @property
     def resolved(self) -> NDArray[np.bool_]:
         """(n,) whether the reference is accurate enough to tell the true error."""
-        return self.max_true > self.reference_accuracy.max(axis=1)
+        return _resolved(self.max_true, self.reference_accuracy.max(axis=1))
 
     @property
     def within_tolerance(self) -> bool:
@@ -147,9 +152,9 @@ class Verification:
                 (
                     self.names[i],
                     f"{sign}{true[i]:.2g}",
-                    f"{sign}{relative[i]:.2g}",
+                    _known(relative[i], sign, ".2g"),
                     f"{self.max_estimate[i]:.2g}",
-                    f"{sign}{_ratio(float(ratio[i]))}",
+                    _known(ratio[i], sign, ".2f" if 0.1 <= ratio[i] < 100 else ".2g"),
                 )
             )
         return rows
@@ -179,5 +184,6 @@ class Verification:
         return f"The true error MISSES the tolerance: it is {used[i, k]:.2g} times that {where}"
 
 
-def _ratio(value: float) -> str:
-    return f"{value:.2f}" if 0.1 <= value < 100 else f"{value:.2g}"
+def _known(value: float, sign: str, digits: str) -> str:
+    """A quotient; a dash for 0/0."""
+    return "-" if math.isnan(value) else f"{sign}{value:{digits}}"
