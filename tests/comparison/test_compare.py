@@ -240,8 +240,31 @@ def test_progress():
     assert seen[-1] == ("SciPy LSODA", 1e-6, True)
 
 
+def test_one_method_and_one_tolerance_need_no_list():
+    problem = odenn.parse(PAIR, span=(0, 2))
+    result = compare(problem, odenn.Collocation(), rtol=np.float32(1e-4), points=51)
+    assert [entry.name for entry in result.entries] == ["Collocation"]
+    assert repr(result).startswith("<Comparison of 1 method;")
+
+
+def test_any_label_is_shown_as_it_is():
+    """Neither taken for mathematics ($) nor hidden (leading underscore) by matplotlib; a number is a label, too."""
+    labels = {"$\\frac$": "LSODA", "_hidden": "RK45", 3: "Radau"}
+    result = compare(odenn.parse(PAIR, span=(0, 2)), labels, points=51)
+    assert str(result).splitlines()[3].startswith("3 ")
+    for figure in (result.plot(), result.plot_errors()):
+        figure.canvas.draw()
+        shown = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        assert shown[:3] == ["\\$\\frac\\$", " _hidden", "3"]
+
+
 def test_mistakes():
     problem = odenn.parse(PAIR, span=(0, 2))
+    for rtol in (None, "1e-6", ["fine"]):
+        with pytest.raises(TypeError, match="`rtol` must be a number or several, got"):
+            compare(problem, rtol=rtol)
+    with pytest.raises(TypeError, match=r"got 3"):
+        compare(problem, 3)
     with pytest.raises(ValueError, match=r"'colocation'.*did you mean collocation\?"):
         compare(problem, ["colocation"])
     with pytest.raises(ValueError, match="twice"):

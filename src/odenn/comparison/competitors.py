@@ -84,9 +84,7 @@ class Competitor:
             import_module(self.module)
 
 
-def competitors(
-    methods: Iterable[Any] | Mapping[str, Any] | None, seconds: float | None, device: Any = None
-) -> tuple[Competitor, ...]:
+def competitors(methods: Any, seconds: float | None, device: Any = None) -> tuple[Competitor, ...]:
     """What the user named; `seconds` limits each of them, and those that train are given the device.
 
     Raises
@@ -96,11 +94,13 @@ def competitors(
     TypeError
         For what is neither a name nor a method.
     """
-    if isinstance(methods, str):
-        methods = [methods]
-    chosen = DEFAULT if methods is None else methods
-    pairs = chosen.items() if isinstance(chosen, Mapping) else [(None, method) for method in chosen]
-    found = tuple(_competitor(cast(Any, name), method, seconds, device) for name, method in pairs)
+    chosen: Any = DEFAULT if methods is None else methods
+    if isinstance(chosen, Mapping):
+        pairs = [(str(name), method) for name, method in chosen.items()]
+    else:
+        several = isinstance(chosen, Iterable) and not isinstance(chosen, str)
+        pairs = [(None, method) for method in (chosen if several else [chosen])]
+    found = tuple(_competitor(name, method, seconds, device) for name, method in pairs)
     names = [competitor.name for competitor in found]
     if not names:
         raise ValueError(f"`methods` is empty: name at least one of {', '.join((*OWN, *SCIPY))}")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from odenn.comparison.result import Comparison, Entry
 from odenn.plot.scales import label_decades
-from odenn.plot.style import COLOURS, blank
+from odenn.plot.style import COLOURS, blank, plain
 
 MARKS = "osD^vP*X<>hd"
 FLOOR = 1e-16  # smaller errors, and zero, are drawn here where one point stands for a run
@@ -34,7 +34,7 @@ def work_precision(comparison: Comparison) -> Figure:
             tiny |= entry.error < FLOOR
             fill = colour if entry.success else "none"
             axes.plot(*_place(entry), mark, color=colour, markerfacecolor=fill, markersize=8)
-        axes.plot([], [], mark, color=colour, markersize=8, label=name)
+        axes.plot([], [], mark, color=colour, markersize=8, label=plain(name))
     floor = f" ({FLOOR:g}: that or less)" if tiny else ""
     axes.set(xscale="log", yscale="log", xlabel=f"true relative error{floor}", ylabel="time in s")
     label_decades(axes.xaxis)
@@ -56,7 +56,7 @@ def errors_over_span(comparison: Comparison) -> Figure:
         entry = next(entry for entry in comparison.entries if entry.name == name and entry.rtol == finest)
         error = entry.errors[order]
         error[error == 0] = np.nan  # has no logarithm: the line is broken there
-        axes.plot(comparison.t[order], error, color=_style(k)[0], linewidth=0.8, label=name)
+        axes.plot(comparison.t[order], error, color=_style(k)[0], linewidth=0.8, label=plain(name))
     axes.axhline(finest, color="grey", linewidth=1, linestyle="--", label=f"asked: {finest:g}")
     axes.set(yscale="log", xlabel=comparison.problem.independent, ylabel="true relative error")
     axes.set_ylim(bottom=max(axes.get_ylim()[0], LOWEST))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from odenn.problem import IVP
 from odenn.verify import known_errors
+from odenn.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -113,7 +114,9 @@ class Comparison:
     entries: tuple[Entry, ...]
 
     def __repr__(self) -> str:
-        return f"<Comparison of {len({entry.name for entry in self.entries})} methods; print it for the table>"
+        return (
+            f"<Comparison of {counted(len({entry.name for entry in self.entries}), 'method')}; print it for the table>"
+        )
 
     def __str__(self) -> str:
         rows = [COLUMNS, *(tuple(cells(entry)) for entry in self.entries)]

@@ -13,7 +13,7 @@ from odenn.comparison.competitors import Competitor, Run, competitors
 from odenn.comparison.reference import Reference, find_reference, relative
 from odenn.comparison.result import Comparison, Entry
 from odenn.deliberate import is_deliberate
-from odenn.methods.outcome import Report
+from odenn.methods.outcome import Method, Report
 from odenn.problem import IVP
 from odenn.verify import VerificationError
 
@@ -29,7 +29,7 @@ Watch = Callable[[str, float, Report | None], object]
 
 def compare(
     problem: IVP,
-    methods: Iterable[Any] | Mapping[str, Any] | None = None,
+    methods: str | Method | Iterable[str | Method] | Mapping[str, Any] | None = None,
     *,
     rtol: float | Sequence[float] = 1e-6,
     seconds: float | None = None,
@@ -48,8 +48,8 @@ def compare(
     Parameters
     ----------
     methods
-        Names, method objects, or a dict {label: method}. Names: "collocation", "collocation-tanh", "collocation-sin",
-        "residual", "data-fit", and SciPy's "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA".
+        Names and method objects, one or several, or a dict {label: method}. Names: "collocation", "collocation-tanh",
+        "collocation-sin", "residual", "data-fit", and SciPy's "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA".
         Default: all of the first kind but sin, with DOP853, LSODA and Radau.
     rtol
         Relative tolerance, the same for all; several make curves in the work-precision picture. odenn's is that of the
@@ -103,9 +103,10 @@ def compare(
 
 
 def _tolerances(rtol: float | Sequence[float]) -> tuple[float, ...]:
-    given = [rtol] if isinstance(rtol, int | float) else list(rtol)
     try:
-        found = tuple(float(value) for value in given)
+        if isinstance(rtol, str):  # whose letters float() would take one by one
+            raise TypeError
+        found = tuple(map(float, rtol if isinstance(rtol, Iterable) else [rtol]))
     except (TypeError, ValueError):
         raise TypeError(f"`rtol` must be a number or several, got {rtol!r}") from None
     if not found or not all(0 < value < 1 for value in found):

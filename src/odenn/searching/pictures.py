@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from odenn.plot.scales import label_decades
-from odenn.plot.style import COLOURS, blank, frame
+from odenn.plot.style import COLOURS, blank, frame, plain
 from odenn.searching.result import Search, Tried
 
 MARKS = "osD^vP*"
@@ -31,7 +31,7 @@ def overview(search: Search) -> Figure:
     for k, activation in enumerate(activations):
         legend.plot([], [], "o", color=COLOURS[k % len(COLOURS)], label=activation)
     for k, optimiser in enumerate(optimisers if len(optimisers) > 1 else ()):
-        legend.plot([], [], MARKS[k % len(MARKS)], color="grey", label=optimiser)
+        legend.plot([], [], MARKS[k % len(MARKS)], color="grey", label=plain(optimiser))
     if any(tried.status == "pruned" for tried in search.judged):
         legend.plot([], [], "o", color="grey", markerfacecolor="none", label="pruned")
     legend.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)

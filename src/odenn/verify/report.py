@@ -152,9 +152,9 @@ class Verification:
                 (
                     self.names[i],
                     f"{sign}{true[i]:.2g}",
-                    _known(relative[i], sign, ".2g"),
+                    _known(float(relative[i]), sign, ".2g"),
                     f"{self.max_estimate[i]:.2g}",
-                    _known(ratio[i], sign, ".2f" if 0.1 <= ratio[i] < 100 else ".2g"),
+                    _known(float(ratio[i]), sign, ".2f" if 0.1 <= ratio[i] < 100 else ".2g"),
                 )
             )
         return rows
