@@ -116,6 +116,50 @@ def test_samples_of_an_inner_start():
     assert np.abs(solution(t)[0] - np.exp(-t * t / 2)).max() < 1e-4
 
 
+@pytest.mark.parametrize("span", [(-1.9, 2.3), (4.0, 1.8)])
+def test_the_last_window_ends_where_the_span_does(span):
+    """Not beside it by the rounding of t + (end - t), which counted as a span that was not solved."""
+    problem = odenn.IVP(lambda t, y: [-0.1 * y[0]], y0=[1], span=span)
+    assert fit(problem, rtol=1e-4, network=MLP([8]), windows=1).span == (min(span), max(span))
+
+
+def test_samples_that_end_a_little_before_the_span():
+    t = np.linspace(0, 4.9, 50)
+    solution = fit(odenn.parse("y' = -y; y(0) = 1", span=(0, 5)), 1e-3, data=Samples(t, np.exp(-t)))
+    assert solution.success
+    assert solution.span == (0, 5)
+    assert abs(solution(5.0)[0] - np.exp(-5)) < 1e-3
+
+
+@pytest.mark.parametrize(("span", "words"), [((0, 10), "end at 5, the span ends at 10"), ((-5, 5), "begin at 0, the")])
+def test_samples_of_a_part_of_the_span_are_refused(span, words):
+    """What is not solved is no success."""
+    t = np.linspace(0, 5, 50)
+    with pytest.raises(ValueError, match=f"the data {words}.*let the span"):
+        fit(odenn.parse("y' = -y; y(0) = 1", span=span), data=Samples(t, np.exp(-t)))
+
+
+def test_a_reference_that_ends_before_the_span():
+    solution = fit(odenn.parse("y' = y^2; y(0) = 1", span=(0, 2)), 1e-2, network=MLP([8]), windows=1)
+    assert solution.status is odenn.Status.BLOW_UP
+    assert "the reference data reach from 0 to 1" in solution.message
+    assert solution.span[1] == pytest.approx(1, abs=1e-6)
+    nowhere = odenn.IVP(lambda t, y: [np.where(t > 0, np.nan, 1.0) * y[0]], y0=[1.0], span=(0, 1))
+    with pytest.raises(ValueError, match="no reference data to fit: "):
+        fit(nowhere)
+
+
+def test_windows_without_samples():
+    """A number of windows is taken at its word; windows of their own length reach over a gap."""
+    problem = odenn.parse("y' = -y; y(0) = 1", span=(0, 5))
+    t = np.concatenate((np.linspace(0, 1, 200), np.linspace(4, 5, 200)))
+    data = Samples(t, np.exp(-t))
+    with pytest.raises(ValueError, match=r"`windows` = 20 leaves a window without samples, from 1\.\d+ to"):
+        fit(problem, data=data, windows=20, network=MLP([8]), optimizer=LevenbergMarquardt(max_iterations=5))
+    few = LevenbergMarquardt(max_iterations=5)  # which halves windows as far as it goes
+    assert fit(problem, data=data, rtol=1e-9, network=MLP([8]), optimizer=few).span == (0, 5)
+
+
 def test_csv(tmp_path):
     t = np.linspace(0, 2, 60)
     path = tmp_path / "run.csv"
@@ -155,7 +199,7 @@ def test_csv_of_decimal_commas_with_three_digits(tmp_path):
     """0,125 is no number of thousands, so neither is 1,250 beside it."""
     path = tmp_path / "run.csv"
     path.write_text("x;y;dy\n0,000;1,250;-1e-1\n0,125;1,125;2,5E0\n0,250;1,000;0\n0,375;+1;1\n")
-    found = CSV(path).trajectory(odenn.parse("y' = y; y(0) = 1", span=(0, 1)))
+    found = CSV(path).trajectory(odenn.parse("y' = y; y(0) = 1", span=(0, 0.375)))
     np.testing.assert_array_equal(found.t, [0, 0.125, 0.25, 0.375])
     np.testing.assert_array_equal(found.y, [[1.25, 1.125, 1, 1]])
     np.testing.assert_array_equal(found.dy, [[-0.1, 2.5, 0, 1]])
@@ -177,7 +221,7 @@ def test_bad_data_are_named():
         Samples(np.repeat(t, 2), np.repeat(y, 2, axis=1))
     with pytest.raises(ValueError, match="must increase"):
         Samples(t[::-1], y)
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="holds 2 NaN or infinite values"):
         Samples(t, np.where(y == 0, np.nan, y))
     with pytest.raises(ValueError, match="at least 4"):
         Samples(t[:3], y[:, :3])
@@ -185,7 +229,7 @@ def test_bad_data_are_named():
         Samples(t, y.T)
     with pytest.raises(ValueError, match="`dy` has shape"):
         Samples(t, y, dy=y[:1])
-    with pytest.raises(ValueError, match=r"1 component\(s\), the problem has 2"):
+    with pytest.raises(ValueError, match="the data have 1 component, the problem has 2"):
         fit(pair(), data=Samples(t, y[0]))
     with pytest.raises(ValueError, match="outside the span"):
         fit(pair(1.0), data=Samples(t, y))

@@ -15,6 +15,7 @@ from odenn.methods.collocation import Collocation
 from odenn.methods.csv_table import read_columns
 from odenn.networks.tables import Array
 from odenn.problem import IVP
+from odenn.status import Status
 from odenn.wording import counted
 
 FEWEST = 4  # samples
@@ -30,6 +31,7 @@ class Trajectory:
     y: Array  # (n, k)
     dy: Array | None = None  # (n, k) first derivatives, where known
     error: Array | None = None  # (n, k) estimated error of y, where known
+    ended: tuple[Status, str] | None = None  # why and where, if before the ends of the span
     calls: int = 0  # of the right-hand side
     evaluations: int = 0
 
@@ -81,12 +83,18 @@ class Reference:
 
     def trajectory(self, problem: IVP) -> Trajectory:
         outcome = Collocation().run(problem, rtol=self.rtol, atol=None)
+        if not outcome.windows.start.size:
+            raise ValueError(f"there are no reference data to fit: {outcome.message}")
+        assert problem.span is not None
+        left, right = outcome.reached
+        ended = outcome.status, f"the reference data reach from {left:.6g} to {right:.6g}"
         t = np.linspace(*outcome.reached, self.points)
         return Trajectory(
             t=t,
             y=outcome.windows.derivative(t, 0),
             dy=outcome.windows.derivative(t, 1),
             error=np.abs(outcome.errors.derivative(t, 0)),
+            ended=None if (left, right) == (min(problem.span), max(problem.span)) else ended,
             calls=outcome.stats.calls,
             evaluations=outcome.stats.evaluations,
         )
@@ -148,13 +156,19 @@ class Samples:
         if t[0] < lo or t[-1] > hi:
             raise ValueError(f"the data cover times from {t[0]:g} to {t[-1]:g}, outside the span from {lo:g} to {hi:g}")
         t0 = float(problem.t0 or 0.0)
-        gap = max(float(t[0]) - t0, t0 - float(t[-1]))
-        if gap > max(FAR * float(t[-1] - t[0]), 2 * float(np.diff(t).max())):
+        bridged = max(FAR * float(t[-1] - t[0]), 2 * float(np.diff(t).max()))
+        if max(float(t[0]) - t0, t0 - float(t[-1])) > bridged:
             verb = "begin" if t0 < t[0] else "end"
             raise ValueError(
                 f"the data {verb} at {t[0] if t0 < t[0] else t[-1]:g}, but the initial values are given at {t0:g}, and "
                 f"nothing is known between: give samples from there, or the initial values where the data {verb}"
             )
+        for verb, last, end in (("begin", float(t[0]), lo), ("end", float(t[-1]), hi)):
+            if end != t0 and abs(end - last) > bridged:
+                raise ValueError(
+                    f"the data {verb} at {last:g}, the span {verb}s at {end:g}, and nothing is known between: give "
+                    f"samples up to there, or let the span {verb} with the data"
+                )
         return Trajectory(t=t, y=y, dy=None if self.dy is None else np.asarray(self.dy, dtype=float))
 
 

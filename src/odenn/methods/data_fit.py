@@ -53,11 +53,12 @@ class DataFit:
     network
         `MLP(hidden, activation)`, or any torch.nn.Module from (k, 1) to (k, n).
     data
-        `Euler(step)`, `RK4(step)`, `Reference()`, `Samples(t, y, dy)` or `CSV(path)`.
+        `Euler(step)`, `RK4(step)`, `Reference()`, `Samples(t, y, dy)` or `CSV(path)`. Samples must cover the span, but
+        for a tenth of their length or two of their steps at either end; where the reference ends, so does the fit.
     slopes
         Fit the derivatives as well, where the data have them.
     windows
-        "auto" halves a window until its misfit is small; a number divides the span evenly.
+        "auto" halves a window until its misfit is small; a number divides the span evenly, on either side of t0.
     validation
         Fraction of the samples of every window that is kept out of training and checks it; the loss on them decides
         where `TorchOptimiser(patience=...)` ends.
@@ -142,7 +143,7 @@ class DataFit:
             march = _March(self, problem, trajectory, rtol, control)
             stopped = march.run()
             where = control.where(march.reached[-1], len(march.pieces), problem.independent)
-            ended = None if stopped is None else (stopped, where)
+            ended = trajectory.ended if stopped is None else (stopped, where)
             trained = TrainedNetworks.of(march.pieces, problem.n)
             certificate = control.certify(problem, trained, rtol=rtol, atol=atol)
             if certificate.stopped and ended is None:
@@ -154,7 +155,7 @@ class DataFit:
                 ended=ended,
                 history=control.history,
                 kept=control.kept,
-                complete=march.complete,
+                complete=march.complete and trajectory.ended is None,
                 rejected=control.rejected,
                 attempts=1,
                 work=control.work,
@@ -268,34 +269,48 @@ class _March:
         self.pieces: list[Piece] = []
         self.complete = False
         self.generator = torch.Generator("cpu").manual_seed(method.seed)
-        self.reached = [float(problem.t0 or 0.0)]
+        t0 = float(problem.t0 or 0.0)
+        self.reached = [t0]
+        self.ends = problem.ends
+        if data.ended is not None:  # as far as the data come
+            self.ends = [float(data.t[-1 if end > t0 else 0]) for end in problem.ends]
 
     def run(self) -> Status | None:
         """Fit the windows; why it ended early, if it did."""
         t0 = float(self.problem.t0 or 0.0)
-        for end in self._ends(t0):
+        for end in self.ends:
+            last = float(self.data.t[-1 if end > t0 else 0])
             t, levels = t0, self.problem.by_component(self.problem.initial)
             h = (end - t0) if self.method.windows == "auto" else (end - t0) / int(self.method.windows)
-            while abs(end - t) > 1e-12 * abs(end - t0):
-                if abs(t + h - end) < 0.3 * abs(h) or abs(h) > abs(end - t):
+            while t != end:
+                if abs(t + h - last) < 0.3 * abs(h) or abs(h) > abs(last - t):
                     h = end - t
+                h = self._with_samples(t, h, end)
                 window = self._window(t, h, levels)
                 stopped = self.control.stopped()
                 if window is None:
                     return stopped
                 t, levels, h = window
+                if abs(end - t) <= 1e-12 * abs(end - t0):
+                    t = end  # t + (end - t) is that but for rounding
                 self.reached.append(t)
                 self.control.accepted(self.pieces[-1], abs(t - t0) / abs(end - t0))
                 if stopped is not None:
-                    self.complete = abs(end - t) <= 1e-12 * abs(end - t0) and end == self._ends(t0)[-1]
+                    self.complete = t == self.ends[-1]
                     return stopped
         self.complete = True
         return None
 
-    def _ends(self, t0: float) -> list[float]:
-        """The data's ends; the initial values must lie between or at them."""
-        first, last = float(self.data.t[0]), float(self.data.t[-1])
-        return [end for end in (last, first) if (end - t0) * (1 if end == last else -1) > 0]
+    def _with_samples(self, t: float, h: float, end: float) -> float:
+        """The length of a window from t that has samples: they may leave gaps."""
+        while not self._samples(t, h).size:
+            if self.method.windows != "auto":
+                raise ValueError(
+                    f"`windows` = {self.method.windows} leaves a window without samples, from {t:.6g} to {t + h:.6g}: "
+                    "take fewer, or give more samples"
+                )
+            h = 2 * h if abs(2 * h) < abs(end - t) else end - t
+        return h
 
     def _window(
         self, t: float, h: float, values: tuple[tuple[float, ...], ...]
@@ -324,6 +339,7 @@ class _March:
             last = (
                 attempt == TRIES
                 or samples.size < 2 * self.shortest
+                or not (self._samples(t, h / 2).size and self._samples(t + h / 2, h / 2).size)
                 or self.method.windows != "auto"
                 or not self.method.optimizer.paired
             )
@@ -350,10 +366,9 @@ class _March:
     def _fit(self, t: float, h: float, values: tuple[tuple[float, ...], ...], samples: Indices, few: int) -> _Fitted:
         method, data = self.method, self.data
         training, check = _split(samples, method, few)
-        Y = data.y[:, samples] if samples.size else data.y[:, :1]
         start = np.array([row[0] for row in values])
-        moved = np.abs(Y - start[:, None]).max(axis=1)
-        size = self.size[:, samples].max(axis=1) if samples.size else self.size.max(axis=1)
+        moved = np.abs(data.y[:, samples] - start[:, None]).max(axis=1)
+        size = self.size[:, samples].max(axis=1)
         scale = torch.tensor(np.maximum(moved, 1e-3 * size), device=self.device)
         trial = InitialTrial(start=t, length=h, values=values, scale=scale)
         piece = Piece(trial, ())
