@@ -249,6 +249,9 @@ def test_csv_that_is_not_there(tmp_path):
         (lambda: Residual(stages=1.5), "`stages` must be a whole number from 1 to 5"),
         (lambda: Residual(windows=0), "`windows` must be 1 or more"),
         (lambda: Residual(windows="manual"), '`windows` must be "auto"'),
+        (lambda: Residual(windows=2.5), '`windows` must be "auto", a number or a sequence of times, got 2.5'),
+        (lambda: Residual(windows=None), '`windows` must be "auto"'),
+        (lambda: Residual(windows=["a"]), '`windows` must be "auto"'),
         (lambda: Residual(points=2), "`points` must be a whole number, 4 or more"),
     ],
 )
@@ -261,6 +264,15 @@ def test_options_that_the_optimiser_does_not_know():
     method = Residual(windows=1, optimizer=TorchOptimiser(options={"momentums": 0.9}))
     with pytest.raises(ValueError, match=r"Adam does not take these `options`.*momentums"):
         odenn.solve(pair(), method=method)
+
+
+def test_windows_as_numpy_has_them():
+    """An array of times, which cannot be compared with a word; a number."""
+    assert Residual(windows=np.array([0.5, 1.0])) == Residual(windows=(0.5, 1.0))
+    assert Residual(windows=np.int64(2)).windows == 2
+    few = LevenbergMarquardt(max_iterations=3)
+    solution = odenn.solve(pair(), method=Residual(network=MLP([4]), windows=np.array([0.5, 1.0]), optimizer=few))
+    assert solution.outcome.windows.start.tolist() == [0.0, 0.5, 1.0]
 
 
 @pytest.mark.parametrize("windows", [[0.5, 3.0], [0.5, 0.5]])

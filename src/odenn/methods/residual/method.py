@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,11 +115,7 @@ class Residual:
             raise ValueError(f"`stages` must be a whole number from 1 to 5, got {self.stages!r}")
         if self.decay not in DECAYS:
             raise ValueError(f"`decay` must be one of {', '.join(DECAYS)}, got {self.decay!r}")
-        if isinstance(self.windows, str):
-            if self.windows != "auto":
-                raise ValueError(f'`windows` must be "auto", a number or a sequence of times, got {self.windows!r}')
-        elif isinstance(self.windows, int) and self.windows < 1:
-            raise ValueError(f"`windows` must be 1 or more, got {self.windows!r}")
+        object.__setattr__(self, "windows", _checked_windows(self.windows))  # the dataclass is frozen
         if not (isinstance(self.max_windows, int) and self.max_windows >= 1):
             raise ValueError(f"`max_windows` must be a positive whole number, got {self.max_windows!r}")
 
@@ -232,10 +229,10 @@ class Residual:
             return None
         if isinstance(self.windows, int):
             return tuple(np.linspace(t0, end, self.windows + 1)[1:].tolist())
-        times = [float(time) for time in self.windows]
-        inside = [time for time in times if min(t0, end) < time < max(t0, end)]
+        inside = [time for time in self.windows if min(t0, end) < time < max(t0, end)]
         span = problem.span or (t0, end)
-        if any(not min(span) <= time <= max(span) for time in times) or len(set(times)) != len(times):
+        outside = any(not min(span) <= time <= max(span) for time in self.windows)
+        if outside or len(set(self.windows)) != len(self.windows):
             raise ValueError(f"`windows` must be different times within the span {span}, got {list(self.windows)!r}")
         return (*sorted(inside, reverse=end < t0), end)
 
@@ -256,6 +253,21 @@ class _Attempt:
         if self.certificate is None:
             self.certificate = control.certify(problem, self.trained, rtol=rtol, atol=atol)
         return self.certificate
+
+
+def _checked_windows(given: Any) -> str | int | tuple[float, ...]:
+    if isinstance(given, int | np.integer) and given < 1:
+        raise ValueError(f"`windows` must be 1 or more, got {given!r}")
+    if isinstance(given, int | np.integer):
+        return int(given)
+    if isinstance(given, str) and given == "auto":
+        return given
+    try:
+        if isinstance(given, str):
+            raise TypeError
+        return tuple(float(time) for time in given)
+    except (TypeError, ValueError):
+        raise ValueError(f'`windows` must be "auto", a number or a sequence of times, got {given!r}') from None
 
 
 def check_smoothness(method: Residual, network: Trainable, order: int) -> None:
