@@ -116,13 +116,13 @@ def certify(
     unbounded: float | None = None
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        peak = np.abs(problem.initial)
-        ahead: dict[bool, tuple[Array, bool]] = {}  # per direction: true states where it ended, still bounded
+        # Per direction: true states where it ended, whether they are still bounded, largest size of each state.
+        ahead: dict[bool, tuple[Array, bool, Array]] = {}
         coarse = rounding(problem)
         noise = np.zeros((order.size, problem.n))
         for w in order:
             a, h = float(trained.start[w]), float(trained.length[w])
-            true, bounded = ahead.get(h > 0, (problem.initial, True))
+            true, bounded, peak = ahead.get(h > 0, (problem.initial, True, np.abs(problem.initial)))
             function, noise[w] = _function(problem, trained, int(w))
             e0 = true - function(np.array([a]))[0][:, 0]  # networks may jump between windows
             least = 1e-3 * float(atol.min())
@@ -132,7 +132,7 @@ def certify(
             if solved is None:
                 unbounded = a if unbounded is None else unbounded
                 parts.append(_unknown(problem.n, a, h))
-                ahead[h > 0] = (true, False)
+                ahead[h > 0] = (true, False, peak)
                 continue
             outcome, reached = solved
             assert isinstance(outcome.windows, Windows)
@@ -142,7 +142,7 @@ def certify(
             if not complete:
                 unbounded = reached if unbounded is None else unbounded
                 parts.append(_unknown(problem.n, reached, a + h - reached))
-            ahead[h > 0] = (end, complete)
+            ahead[h > 0] = (end, complete, peak)
         errors = _joined(parts, problem.n)
         worst, floor = _verdict(problem, trained, errors, noise, rtol, atol)
     return Certificate(errors=errors, worst=worst, floor=floor, unbounded_from=unbounded, stopped=halt.said)

@@ -99,6 +99,27 @@ class _Jumping(Given):
         return [np.exp(t)[None] + (1e-5 * w if level == 0 else 0.0) for level in range(top + 1)]
 
 
+class _BothWays(Given):
+    """From 0 backwards to -2 and forwards to 2."""
+
+    start = np.array([-1.0, 0.0, 0.0, 1.0])
+    length = np.array([-1.0, -1.0, 1.0, 1.0])
+    left = np.array([-2.0, -1.0, 0.0, 1.0])
+
+
+def test_either_direction_has_its_own_size():
+    """What is small beside the 1e26 that the solution grows to on the other side of t0 is seen all the same."""
+    problem, size = odenn.parse("y' = 30*y; y(0) = 1", span=(-2, 2)), 1e-7
+    functions = (
+        lambda t: (np.exp(30 * t) + size * np.where(t < -1, np.sin(3 * (t + 1)) ** 2, 0))[None],
+        lambda t: (30 * np.exp(30 * t) + size * np.where(t < -1, 3 * np.sin(6 * (t + 1)), 0))[None],
+    )
+    found = certify(problem, _BothWays(functions), rtol=1e-6, atol=np.full(1, 1e-9))
+    t = np.linspace(-2, -1, 101)
+    error = np.abs(found.errors.derivative(t, 0)[0])
+    np.testing.assert_allclose(error, size * np.sin(3 * (t + 1)) ** 2, atol=0.01 * size)
+
+
 def test_of_a_second_order_defect():
     problem = odenn.parse("y'' = -y; y(0) = 0, y'(0) = 1", span=(0, 2))
     size = 1e-7
