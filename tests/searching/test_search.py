@@ -22,6 +22,7 @@ from odenn.searching.result import Search
 DECAY = "y' = -2*y; y(0) = 1"
 SMALL = {"depth": (1, 2), "width": (4, 12), "activation": ("tanh", "sin")}
 TEMPLATE = Residual(windows=2)
+FEW = [LevenbergMarquardt(max_iterations=3)]
 
 
 def problem() -> odenn.IVP:
@@ -284,6 +285,36 @@ def test_the_storage_of_another_search_is_not_touched(tmp_path: Path):
     with pytest.raises(ValueError, match=r"\(different: span \("):
         search(odenn.parse(DECAY, span=(0, 3)), **options)
     assert storage.read_text() == kept
+
+
+def test_functions_and_samples_are_told_apart(tmp_path: Path):
+    """By what they are, not by what their `repr` shows, which leaves out the middle of a long array."""
+    t = np.linspace(0, 2, 1201)
+    y = np.exp(-2 * t)
+
+    def once(k: float = 2.0, y: np.ndarray = y, t0: float = 0.0) -> Search:
+        decay = odenn.IVP(lambda t, y: [-k * y[0]], y0=[1], span=(0, 2), t0=t0)
+        method = odenn.DataFit(data=odenn.Samples(t, y), windows=1)
+        return search(decay, depth=1, width=4, optimizer=FEW, method=method, storage=tmp_path / "journal")
+
+    assert len(once().tried) == len(once().tried) == 2
+    for changed, words in (
+        ({"k": 3.0}, "right-hand side"),
+        ({"y": y + 1e-3 * (t == 1)}, "data of the method"),
+        ({"t0": 2.0}, "t0"),
+    ):
+        with pytest.raises(ValueError, match=rf"\(different: .*{words}"):
+            once(**changed)
+
+
+def test_windows_on_either_side_of_the_initial_values():
+    """As many as the pilot found, not as many on each side."""
+    bell = odenn.IVP(lambda t, y: [-t * y[0]], y0=[1.0], span=(-2, 2), t0=0.0)
+    found = search(bell, depth=1, width=4, optimizer=FEW, rtol=1e-3, method=odenn.DataFit())
+    count = int(found.notes.split(" window")[0].split()[-1])
+    assert found.tried[0].weights == count * MLP([4]).trainable(1).size
+    pilot = odenn.solve(bell, rtol=1e-3, method=odenn.DataFit()).stats.windows
+    assert pilot <= count <= pilot + 1
 
 
 @pytest.mark.parametrize("content", ["hello\nworld\n", "no line", "[1]\n", "42\n", "sqlite"])

@@ -137,7 +137,7 @@ def describe(problem: IVP, method: Any, *, rtol: float, atol: Array, data: Seque
     """What makes a run this run and no other, as JSON has it; `data` are the samples of a fit."""
     options = {each.name: getattr(method, each.name) for each in fields(method) if each.name not in FREE}
     if data:
-        options["data"] = _digest(data)
+        options["data"] = digest(data)
     return {
         "odenn": __version__,
         "torch": torch.__version__,
@@ -147,7 +147,7 @@ def describe(problem: IVP, method: Any, *, rtol: float, atol: Array, data: Seque
             "initial values": problem.initial.tolist(),
             "t0": problem.t0,
             "span": list(problem.span or ()),
-            "right-hand side": [encoded(value, []) for value in _probed(problem).tolist()],
+            "right-hand side": [encoded(value, []) for value in probed(problem).tolist()],
         },
         "method": {"name": type(method).__name__, **{name: _option(value) for name, value in options.items()}},
         "tolerances": {"rtol": rtol, "atol": atol.tolist()},
@@ -250,7 +250,7 @@ def _same(old: Any, new: Any) -> bool:
     return old == new
 
 
-def _probed(problem: IVP) -> Array:
+def probed(problem: IVP) -> Array:
     """Right-hand sides at a few times and states near the initial one: what a function does instead of what it is."""
     first, last = problem.span or (0.0, 1.0)
     z = problem.initial
@@ -262,17 +262,18 @@ def _probed(problem: IVP) -> Array:
 def _option(value: Any) -> str:
     if isinstance(value, nn.Module):
         state = value.state_dict()
-        return f"{value!r} {_digest([state[name].detach().cpu().numpy() for name in sorted(state)])}"
+        return f"{value!r} {digest([state[name].detach().cpu().numpy() for name in sorted(state)])}"
     if isinstance(value, np.ndarray):
         value = value.tolist()
     return repr(list(value) if isinstance(value, tuple) else value)  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _digest(arrays: Sequence[NDArray[Any]]) -> str:
-    digest = sha256()
+def digest(arrays: Sequence[NDArray[Any]]) -> str:
+    """A fingerprint of their shapes and values."""
+    found = sha256()
     for array in arrays:
-        digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+        found.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def _stacked(tensors: Sequence[Tensor]) -> NDArray[Any]:

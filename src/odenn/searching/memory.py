@@ -10,6 +10,9 @@ from dataclasses import dataclass, fields
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
+from odenn.methods.checkpoint import digest, probed
+from odenn.methods.data import CSV, Samples
+from odenn.methods.data_fit import DataFit
 from odenn.problem import IVP
 from odenn.searching.result import Tried
 from odenn.searching.space import Space, Structure, Trainer
@@ -186,17 +189,26 @@ def _reason(error: Exception) -> str:
 
 
 def _about(problem: IVP, method: Trainer, rtol: float) -> dict[str, str]:
-    """What a search is about, but for its choices, as texts to compare."""
+    """What a search is about, but for its choices, as texts to compare.
+
+    Of a function that is what it gives at a few states, of samples a fingerprint.
+    """
     system = problem.system
-    options = [field for field in fields(method) if field.compare and field.name not in ("network", "optimizer")]
+    names = [field.name for field in fields(method) if field.compare and field.name not in ("network", "optimizer")]
+    options = {name: repr(getattr(method, name)) for name in names}
+    if isinstance(method, DataFit) and isinstance(method.data, Samples | CSV):
+        found = method.data.trajectory(problem)
+        options["data"] = digest([part for part in (found.t, found.y, found.dy) if part is not None])
     return {
         "equations": system.text if system is not None else "a Python function",
+        "right-hand side": "" if system is not None else " ".join(f"{value:.9g}" for value in probed(problem)),
         "parameters": str(dict(system.parameters) if system is not None else dict(problem.params or {})),
         "initial values": str(problem.initial.tolist()),
         "span": str(problem.span),
+        "t0": str(problem.t0),
         "rtol": str(rtol),
         "method": type(method).__name__,
-        **{f"{field.name} of the method": repr(getattr(method, field.name)) for field in options},
+        **{f"{name} of the method": value for name, value in options.items()},
     }
 
 

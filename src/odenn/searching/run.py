@@ -342,10 +342,10 @@ def _with_fixed_windows(problem: IVP, method: Trainer, rtol: float, memory: Memo
     windows = memory.windows
     if windows is None:
         pilot = solve(problem, rtol=rtol, method=method).outcome.windows
-        count = max(pilot.start.size, 1)
-        windows = pilot.left[1:].tolist() if isinstance(method, Residual) and count > 1 else count
+        count = max(math.ceil(pilot.start.size / len(problem.ends)), 1)  # on either side of t0
+        windows = pilot.left[1:].tolist() if isinstance(method, Residual) and pilot.start.size > 1 else count
         memory.keep_windows(windows)
-    count = windows if isinstance(windows, int) else len(windows) + 1
+    count = windows * len(problem.ends) if isinstance(windows, int) else len(windows) + 1
     words = f"All trials have the same {counted(count, 'window')}."
     if isinstance(windows, int):
         return replace(method, windows=windows), words
