@@ -63,6 +63,24 @@ def test_a_search_that_is_interrupted(odenn_cli: Call, monkeypatch: pytest.Monke
     assert "interrupted" not in resumed.stdout
 
 
+def test_a_comparison_that_is_interrupted(odenn_cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table of what is done."""
+    from odenn.comparison import run
+
+    entry, calls = run._entry, iter((False, True))
+
+    def interrupted(*arguments: object) -> object:
+        if next(calls):
+            raise KeyboardInterrupt
+        return entry(*arguments)
+
+    monkeypatch.setattr(run, "_entry", interrupted)
+    result = odenn_cli("compare", *DECAY, "--methods", "collocation,LSODA,Radau")
+    assert result.exit_code == 130
+    assert "Interrupted: 1 of 3 runs were made." in result.stdout
+    assert "interrupted after 1 of 3 runs" in result.stderr
+
+
 def test_names_by_commas_are_completed() -> None:
     from odenn.cli import _workshop as workshop
     from odenn.comparison.competitors import OWN, SCIPY

@@ -258,6 +258,35 @@ def test_any_label_is_shown_as_it_is():
         assert shown[:3] == ["\\$\\frac\\$", " _hidden", "3"]
 
 
+def stopping(name: str, iteration: int | None):
+    """Ctrl-C before a run, or in one that trains; a training ends with what it has."""
+
+    def progress(running: str, rtol: float, report: object) -> None:
+        record = None if report is None else report.record
+        if running == name and rtol == 1e-6 and (record.iteration if record else None) == iteration:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize(
+    ("iteration", "runs"),
+    [(None, ["collocation", "collocation", "residual"]), (3, ["collocation"] * 2 + ["residual"] * 2)],
+)
+def test_ctrl_c_ends_a_comparison_with_what_is_there(iteration, runs):
+    problem = odenn.parse(PAIR, span=(0, 2))
+    names, rtols = ["collocation", "residual", "LSODA"], (1e-3, 1e-6)
+    result = compare(problem, names, rtol=rtols, points=51, progress=stopping("residual", iteration))
+    assert [entry.name for entry in result.entries] == runs
+    assert (result.entries[-1].status == "interrupted") == (iteration is not None)
+    assert result.interrupted
+    assert str(result).endswith(f"Interrupted: {len(runs)} of 6 runs were made.")
+    assert result.as_dict()["asked"] == 6
+    assert len(result.plot_errors().axes[0].lines) == 3
+    with pytest.raises(KeyboardInterrupt):
+        compare(problem, ["residual"], progress=stopping("residual", None))
+
+
 def test_mistakes():
     problem = odenn.parse(PAIR, span=(0, 2))
     for rtol in (None, "1e-6", ["fine"]):

@@ -19,6 +19,7 @@ from odenn.cli._figures import plain_number
 from odenn.cli._files import check_outputs, whole
 from odenn.cli._methods import MethodName, OptimizerName, windows_of
 from odenn.cli._problems import file_of_equations, stated_problem
+from odenn.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,7 +127,7 @@ def compare(
     odenn compare "y' = -y; y(0) = 1" --span 0 5 --rtol 1e-4,1e-8 --plot work-precision.png
 
     [bold]Exit codes[/bold] 0 a method came to the end within its tolerance, by its own account (SciPy's is that of each
-    step); 1 none did; 2 a mistake in the call.
+    step); 1 none did; 2 a mistake in the call; 130 interrupted, with what was done by then.
     """
     with reported():
         check_outputs(
@@ -153,6 +154,9 @@ def compare(
         _draw(plot, result.plot)
         _draw(plot_errors, result.plot_errors)
         _print(dumps(result.as_dict(), allow_nan=False) if json else str(result))
+        if result.interrupted:
+            say(f"interrupted after {len(result.entries)} of {counted(result.asked, 'run')}")
+            raise Exit(INTERRUPTED)
         if not result.success:
             raise Exit(UNSOLVED)
 

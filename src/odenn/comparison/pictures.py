@@ -50,13 +50,13 @@ def errors_over_span(comparison: Comparison) -> Figure:
     """True relative error over time, each method at the finest tolerance it was given."""
     figure = blank(8, 5)
     axes: Any = figure.add_subplot()
-    finest = min(entry.rtol for entry in comparison.entries)
     order = np.argsort(comparison.t)
     for k, name in enumerate(_names(comparison)):
-        entry = next(entry for entry in comparison.entries if entry.name == name and entry.rtol == finest)
+        entry = min((one for one in comparison.entries if one.name == name), key=lambda one: one.rtol)
         error = entry.errors[order]
         error[error == 0] = np.nan  # has no logarithm: the line is broken there
         axes.plot(comparison.t[order], error, color=_style(k)[0], linewidth=0.8, label=plain(name))
+    finest = min(entry.rtol for entry in comparison.entries)
     axes.axhline(finest, color="grey", linewidth=1, linestyle="--", label=f"asked: {finest:g}")
     axes.set(yscale="log", xlabel=comparison.problem.independent, ylabel="true relative error")
     axes.set_ylim(bottom=max(axes.get_ylim()[0], LOWEST))

@@ -103,6 +103,8 @@ class Comparison:
         (k,) times at which they were taken.
     entries
         One for each method and tolerance, in the order asked.
+    asked, interrupted
+        How many were to be made, and whether Ctrl-C ended it before.
     """
 
     problem: IVP
@@ -112,6 +114,8 @@ class Comparison:
     reference_ends: str
     t: Array
     entries: tuple[Entry, ...]
+    asked: int
+    interrupted: bool = False
 
     def __repr__(self) -> str:
         return (
@@ -129,7 +133,8 @@ class Comparison:
             ).rstrip()
             for row in rows
         ]
-        return "\n".join([*lines, "", self.footnote(), *self.reasons()])
+        ended = [f"Interrupted: {len(self.entries)} of {self.asked} runs were made."] if self.interrupted else []
+        return "\n".join([*lines, "", self.footnote(), *self.reasons(), *ended])
 
     @property
     def success(self) -> bool:
@@ -171,6 +176,8 @@ class Comparison:
             "reference_accuracy": _finite(self.accuracy),
             "reference_seconds": self.reference_seconds,
             "reference_ends": self.reference_ends or None,
+            "asked": self.asked,
+            "interrupted": self.interrupted,
             "entries": [
                 {**entry.row(), "reached": entry.reached, "success": entry.success, "message": entry.message}
                 for entry in self.entries

@@ -15,6 +15,7 @@ from odenn.comparison.result import Comparison, Entry
 from odenn.deliberate import is_deliberate
 from odenn.methods.outcome import Method, Report
 from odenn.problem import IVP
+from odenn.status import Status
 from odenn.verify import VerificationError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+STOPPED = Status.INTERRUPTED.name.lower()  # of a training, which Ctrl-C ends with what it has
 REPEATS, ENOUGH = 7, 0.5  # quick runs are repeated that often, or for so many seconds together
 Watch = Callable[[str, float, Report | None], object]
 """Called with the competitor's name, the tolerance, and its report."""
@@ -67,7 +69,15 @@ def compare(
     Returns
     -------
     Comparison
-        A table as `str`, `plot()`, `plot_errors()`, `to_csv(path)`, `as_dict()`.
+        A table as `str`, `plot()`, `plot_errors()`, `to_csv(path)`, `as_dict()`. Ctrl-C ends it with what is there:
+        `interrupted` says so.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that cannot be used.
+    KeyboardInterrupt
+        If Ctrl-C came before the first run was done.
 
     Examples
     --------
@@ -88,9 +98,8 @@ def compare(
         reference = find_reference(problem, points, seconds)
     except VerificationError as reason:
         reference = _nothing_known(problem, points, str(reason))
-    entries = [
-        _entry(problem, competitor, tolerance, reference, progress) for competitor in field for tolerance in tolerances
-    ]
+    runs = [(competitor, tolerance) for competitor in field for tolerance in tolerances]
+    entries, interrupted = _entries(problem, runs, reference, progress)
     return Comparison(
         problem=problem,
         reference=reference.method,
@@ -99,6 +108,8 @@ def compare(
         reference_ends=reference.ends,
         t=reference.t,
         entries=tuple(entries),
+        asked=len(runs),
+        interrupted=interrupted,
     )
 
 
@@ -112,6 +123,23 @@ def _tolerances(rtol: float | Sequence[float]) -> tuple[float, ...]:
     if not found or not all(0 < value < 1 for value in found):
         raise ValueError(f"`rtol` must lie between 0 and 1, got {rtol!r}")
     return found
+
+
+def _entries(
+    problem: IVP, runs: Sequence[tuple[Competitor, float]], reference: Reference, progress: Watch | None
+) -> tuple[list[Entry], bool]:
+    """One for each run, and whether Ctrl-C ended them before the last was done."""
+    entries: list[Entry] = []
+    try:
+        for competitor, rtol in runs:
+            entries.append(_entry(problem, competitor, rtol, reference, progress))
+            if entries[-1].status == STOPPED:
+                return entries, True
+    except KeyboardInterrupt:
+        if not entries:
+            raise
+        return entries, True
+    return entries, False
 
 
 def _entry(problem: IVP, competitor: Competitor, rtol: float, reference: Reference, progress: Watch | None) -> Entry:
@@ -185,5 +213,5 @@ def _timed(run: Callable[[], Run]) -> tuple[Run, float]:
         start = time.perf_counter()
         result = run()
         times.append(time.perf_counter() - start)
-        if sum(times) >= ENOUGH or len(times) == REPEATS:
+        if sum(times) >= ENOUGH or len(times) == REPEATS or result.status == STOPPED:
             return result, float(np.median(times))
