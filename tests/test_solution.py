@@ -132,6 +132,16 @@ def test_many_times_are_evaluated_in_bounded_memory(solution: odenn.Solution) ->
     assert np.isfinite(solution(t)).all()
 
 
+def test_a_time_just_beyond_the_end_is_told_from_it() -> None:
+    """Not "covers t from 0 to 1.75616, got 1.75616"."""
+    growing = odenn.solve(odenn.parse("y' = 400*y; y(0) = 1", span=(0, 17)))
+    end = growing.span[1]
+    with pytest.raises(
+        ValueError, match=rf"covers t from 0 to {end:.10g} \(it ended there: .*\), got {end + 1e-8:.10g}:"
+    ):
+        growing(end + 1e-8)
+
+
 def test_repr_names_the_outcome(solution: odenn.Solution) -> None:
     assert "y1, y2 on [0, 10]: success" in repr(solution)
 

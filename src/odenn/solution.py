@@ -241,7 +241,7 @@ class Solution:
         bad = times[~((times >= left - slack) & (times <= right + slack))].flat[0]
         why = "" if self.success else f" (it ended there: {self.outcome.message})"
         raise ValueError(
-            f"the solution covers {self.independent} from {left:g} to {right:g}{why}, got {bad:g}: "
+            f"the solution covers {self.independent} from {left:.10g} to {right:.10g}{why}, got {bad:.10g}: "
             "evaluate it inside, or solve a longer span"
         )
 
