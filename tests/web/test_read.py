@@ -47,6 +47,17 @@ def test_mistakes(served: Any) -> None:
     assert (answer["ok"], answer["field"]) == (False, "initial")
 
 
+def test_comments_and_products(served: Any) -> None:
+    """As they are typed; a correction is shown with its sign."""
+    answer = served.read("# decay\ny' = -k y # in 1/s", initial="y(0) = 1 # pulled", params={"k": 2})
+    assert (answer["ok"], answer["parameters"]) == (True, {"k": 2})
+    assert served.read("y' = -k y; y(0) = 1")["missing"] == ["k"]
+    assert "no equation" in served.read("# y' = -y")["message"]
+    answer = served.read("# logistic\ny' = y (1 - y) # growth")
+    assert (answer["line"], answer["column"]) == (2, 6)
+    assert "y' = y*(1 - y)" in answer["message"]
+
+
 def test_conditions_not_yet_there(served: Any) -> None:
     """The mathematics is shown, with what is missing."""
     answer = served.read("y'' = -y")

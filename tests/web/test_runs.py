@@ -8,18 +8,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import httpx
 import numpy as np
 import psutil
 import pytest
 from numpy.testing import assert_allclose
 
 import odenn
-from odenn.web import app, runs, workers
+from odenn.web import app, jobs, runs, workers
 from odenn.web.specification import Limits
 
 LINEAR_PAIR = "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"
@@ -51,7 +54,7 @@ def test_linear_pair_as_in_python(served: Any) -> None:
     assert np.array_equal(curve["residual"], solution.residual(t))
     assert curve["names"] == ["y1", "y2"]
     assert curve["independent"] == "x"
-    assert len(curve["windows"]) == solution.stats.windows
+    assert curve["windows"] == len(curve["ends"]) == solution.stats.windows
     assert summary["success"] is True
     assert summary["message"] == solution.message
     assert 0 < summary["reached"] <= summary["asked"] == 1e-9
@@ -157,6 +160,68 @@ def test_queue_tells_the_place(served: Any) -> None:
     _settle(served)
 
 
+def test_a_run_that_waits_can_be_stopped_and_left(serving: Any) -> None:
+    """It leaves the queue at once, and those behind it move up; the run before it goes on."""
+    with serving(Limits(seconds=20.0), quick=1, training=1) as served, ExitStack() as stack:
+
+        def start() -> tuple[Iterator[dict[str, Any]], httpx.Response]:
+            client = stack.enter_context(served.client())
+            response = stack.enter_context(client.stream("POST", "/api/runs", json=SLOW))
+            return (json.loads(line) for line in response.iter_lines()), response
+
+        first, _ = start()
+        assert next(event for event in first if event["event"] == "progress")
+        stopped, _ = start()
+        run = next(stopped)["run"]
+        left, response = start()
+        assert next(left)["ahead"] == 1
+        behind, _ = start()
+        assert next(behind)["ahead"] == 2
+        with served.client() as client:
+            client.post(f"/api/runs/{run}/stop")
+        failed = next(stopped)
+        assert (failed["event"], failed["kind"]) == ("failed", "stopped")
+        response.close()
+        while next(behind)["ahead"]:  # an event of another kind would have none
+            pass
+        assert next(first)["event"] == "progress"
+
+
+def test_reading_waits_for_no_run(serving: Any) -> None:
+    endless = {"equations": "x'' = -x; x(0) = 1, x'(0) = 0", "span": [0, 1e9], "verify": False}
+    with serving(Limits(seconds=20.0), quick=1, training=1) as served, ExitStack() as stack:
+        client = stack.enter_context(served.client())
+        response = stack.enter_context(client.stream("POST", "/api/runs", json=endless))
+        assert any(json.loads(line)["event"] == "progress" for line in response.iter_lines())
+        began = time.monotonic()
+        assert served.read("y' = -y; y(0) = 1")["ok"]
+        assert time.monotonic() - began < 5
+
+
+def test_a_run_is_compared_afterwards(served: Any) -> None:
+    """As with `verify` in its specification; not while it runs, and not where there is nothing to compare."""
+    events = served.run(verify=False)
+    run = served.the(events, "started")["run"]
+    events = [json.loads(line) for line in served.post(f"/api/runs/{run}/verify", {}).text.splitlines()]
+    assert [event["event"] for event in events if event["event"] != "queued"] == ["verified", "end"]
+    assert served.the(events, "verified")["within_tolerance"]
+    unsolved = served.the(served.run("y' = 1/t; y(0) = 1"), "started")["run"]
+    assert served.post(f"/api/runs/{unsolved}/verify", {}).status_code == 404
+    assert served.post("/api/runs/none/verify", {}).status_code == 404
+    with served.client() as client, client.stream("POST", "/api/runs", json=SLOW) as response:
+        lines = response.iter_lines()
+        run = next(json.loads(line)["run"] for line in lines if '"started"' in line)
+        assert served.post(f"/api/runs/{run}/verify", {}).status_code == 409
+    _settle(served)
+
+
+def test_many_windows(served: Any) -> None:
+    """Their number is told, and the ends of some."""
+    curve = served.the(served.run("x'' = -x; x(0) = 1, x'(0) = 0", span=(0, 6000)), "solution")
+    assert curve["windows"] > 500 == len(curve["ends"])
+    assert curve["ends"][-1] == 6000
+
+
 def test_full_queue(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Limits(), quick=1, training=1) as served:
         monkeypatch.setattr(served.server.quick, "longest_queue", 0)
@@ -184,6 +249,7 @@ def test_stop_keeps_the_best_so_far(served: Any) -> None:
     counted = [k for event in progress for k, _ in event["losses"]]
     assert counted == sorted(set(counted))
     assert any(len(event["y"]) == 1 and len(event["y"][0]) == len(event["t"]) for event in progress if "t" in event)
+    assert all((event["names"], event["independent"]) == (["x"], "t") for event in progress if "t" in event)
     summary = served.the(events, "summary")
     assert summary["status"] == "INTERRUPTED"
     assert summary["seconds"] < 12
@@ -382,6 +448,43 @@ def test_others_do_not_find_a_run(served: Any) -> None:
     assert served.download(run, "exe").status_code == 404
 
 
+def test_a_file_appears_when_it_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two may ask for it at once: the second must not get the half that the first has written."""
+    solution = odenn.solve(odenn.parse(LINEAR_PAIR, span=(0, 2)))
+    solution.save(tmp_path / "solution.odenn")
+    target = tmp_path / "odenn_run.csv"
+
+    def write(self: odenn.Solution, path: Path, points: int) -> None:
+        path.write_text("half")
+        assert not target.exists()
+        path.write_text("all")
+
+    monkeypatch.setattr(odenn.Solution, "to_csv", write)
+    argument = {"path": str(tmp_path / "solution.odenn"), "target": str(target)}
+    assert jobs.export(argument, jobs.Control(1, lambda event: None)) == {"written": True}
+    assert target.read_text() == "all"
+    assert {path.name for path in tmp_path.iterdir()} == {"solution.odenn", "odenn_run.csv"}
+
+
+def test_runs_of_a_slider_make_room_first(served: Any) -> None:
+    """Those whose page shows a later one, or is gone, go before older ones that can still be asked for."""
+    shelf = runs.Shelf(most=4)
+    kept = [shelf.new("run") for _ in range(4)]
+    shelf.let_go(kept[2])
+    shelf.new("run")
+    assert [shelf.get(each.id, "run") is each for each in kept] == [True, True, False, True]
+    shelf.close()
+    with served.client() as client:
+        content = {"equations": LINEAR_PAIR, "span": [0, 2], "verify": False}
+        ids = [""]
+        for _ in range(3):
+            lines = client.post("/api/runs", params={"replaces": ids[-1]}, json=content).text.splitlines()
+            ids.append(served.the([json.loads(line) for line in lines], "started")["run"])
+    used = [served.server.shelf._kept[run].used for run in ids[1:]]
+    assert used[2] - max(used[:2]) > runs.AGE / 2
+    assert served.download(ids[1], "csv").status_code == 200  # for a minute
+
+
 def test_old_runs_make_room() -> None:
     shelf = runs.Shelf(most=3, bytes=1000)
     kept = [shelf.new("run") for _ in range(3)]
@@ -409,8 +512,7 @@ def test_workers_end_with_the_server(serving: Any) -> None:
         thread = threading.Thread(target=lambda: events.extend(served.run(oscillator, span=(0, 1e9), seconds=20.0)))
         thread.start()
         time.sleep(1.5)
-        lanes = (served.server.quick, served.server.helpers, served.server.training)
-        pids = [pid for lane in lanes for pid in lane.pids]
+        pids = [pid for lane in served.server.lanes for pid in lane.pids]
         folder = served.server.shelf._folder
         assert pids
         assert folder.exists()

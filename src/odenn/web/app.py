@@ -34,7 +34,7 @@ SEND_SECONDS = 60.0  # for a part of an answer to be taken
 READ_SECONDS = 3.0
 GRACE = 10.0  # seconds that a run may take beyond its budget: for the data of a fit, and to end
 LOOK_SECONDS = 30.0  # to look at an upload, or to draw
-VERIFY_LIMIT = 30.0
+VERIFY_SECONDS = 30.0
 
 HEADERS = {
     # Plotly writes style elements; pictures of plots are data: and blob: addresses.
@@ -80,10 +80,12 @@ class Server:
         self.limits = limits
         self.shelf = Shelf()
         memory = limits.memory_mb
-        # What answers a slider goes before what draws and compares, and that before what trains.
+        # Reading waits for no run; what answers a slider goes before what draws and compares, that before what trains.
+        self.reading = Lane(slots=1, memory_mb=memory)
         self.quick = Lane(slots=quick or min(max(cores, 2), 8), memory_mb=memory)
         self.helpers = Lane(slots=2, memory_mb=memory, niceness=5)
         self.training = Lane(slots=training or min(max(cores // 2, 1), 8), memory_mb=memory, niceness=10, torch=True)
+        self.lanes = (self.reading, self.quick, self.helpers, self.training)
 
     def application(self, host: str) -> Starlette:
         """Starlette's view of it."""
@@ -96,6 +98,7 @@ class Server:
             Route("/api/read", self.read, methods=["POST"]),
             Route("/api/runs", self.run, methods=["POST"]),
             Route("/api/runs/{id}/stop", self.stop, methods=["POST"]),
+            Route("/api/runs/{id}/verify", self.verify, methods=["POST"]),
             Route("/api/runs/{id}/download/{format}", self.download),
             Route("/api/uploads", self.upload, methods=["POST"]),
         ]
@@ -113,6 +116,7 @@ class Server:
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncGenerator[None]:
         async def warm() -> None:
+            await self.reading.start(1)
             await self.quick.start(self.quick.slots)
             await self.helpers.start(1)
             await self.training.start(1)
@@ -126,44 +130,50 @@ class Server:
 
     async def close(self) -> None:
         """End all runs and their processes, and remove the files; more than once does no harm."""
-        for lane in (self.quick, self.helpers, self.training):
+        for lane in self.lanes:
             await lane.close()
         self.shelf.close()
 
     async def page(self, request: Request) -> Response:
         """The page itself."""
-        path = Path(str(files("odenn.web") / "static" / "index.html"))
-        return FileResponse(path, headers={"cache-control": "no-cache"})
+        return FileResponse(Path(str(files("odenn.web") / "static" / "index.html")))
 
     async def plotly(self, request: Request) -> Response:
         """Plotly's own file, out of its Python package."""
         path = Path(str(files("plotly") / "package_data" / "plotly.min.js"))
         tag = f'"plotly-{version("plotly")}"'
-        headers = {"etag": tag, "cache-control": "no-cache"}
         if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=headers)
-        return FileResponse(path, media_type="text/javascript", headers=headers)
+            return Response(status_code=304, headers={"etag": tag})
+        return FileResponse(path, media_type="text/javascript", headers={"etag": tag})
 
     async def choices(self, request: Request) -> Response:
         """What there is to choose from."""
-        return JSONResponse(choices(self.limits))
+        return _Json(choices(self.limits))
 
     async def read(self, request: Request) -> Response:
         """Equations as they are typed."""
         argument = read_equations_request(await _json(request), self.limits)
-        job = self.quick.job("read", argument, seconds=READ_SECONDS)
-        answer = await _last(self.quick, job)
+        job = self.reading.job("read", argument, seconds=READ_SECONDS)
+        answer = await _last(self.reading, job)
         if job.failure is not None:
-            failure = {"message": "reading these equations takes too long or too much memory: simplify them"}
-            return JSONResponse({"ok": False, "line": None, "column": None, "missing": [], **failure})
-        return JSONResponse({name: value for name, value in (answer or {}).items() if name != "event"})
+            message = job.failure["message"]
+            if job.failure["kind"] == "limit":
+                message = "reading these equations takes too long or too much memory: simplify them"
+            return _Json({"ok": False, "message": message, "line": None, "column": None, "missing": []})
+        return _Json({name: value for name, value in (answer or {}).items() if name != "event"})
 
     async def run(self, request: Request) -> Response:
-        """A run as a stream of events; an uploaded solution as a run that is finished."""
+        """A run as a stream of events; an uploaded solution as a run that is finished.
+
+        `?replaces=ID` names an earlier run of the same page that it shows no more: sliders make many.
+        """
         content = await _json(request)
+        replaced = self.shelf.get(request.query_params.get("replaces", ""), "run")
+        if replaced is not None:
+            self.shelf.let_go(replaced)
         if isinstance(content, dict) and set(content) == {"upload"}:
             upload = self._upload(content["upload"], "solution", "upload")
-            return _stream(self._loaded(upload))
+            return _stream(self._ended(self._loaded(upload)))
         specification = Specification.of(content, self.limits)
         data = None
         if specification.method == "data-fit" and specification.data.kind == "csv":
@@ -171,7 +181,7 @@ class Server:
         lane = self.training if specification.trains else self.quick
         if lane.full:
             raise BusyError("too many runs are waiting: try again in a moment")
-        return _stream(self._solved(lane, specification, data))
+        return _stream(self._ended(self._solved(lane, specification, data)))
 
     async def stop(self, request: Request) -> Response:
         """Stop a run, which keeps what it has."""
@@ -179,6 +189,15 @@ class Server:
         if kept.job is not None and kept.lane is not None:
             await kept.lane.stop(kept.job)
         return Response(status_code=204)
+
+    async def verify(self, request: Request) -> Response:
+        """Compare a run that is finished with a reference, as a stream of events."""
+        kept = self._kept(request)
+        if kept.job is not None:
+            raise HTTPException(409, "this run is still under way")
+        if not kept.solution.exists():
+            raise HTTPException(404, "this run has no solution to compare")
+        return _stream(self._ended(self._verified(kept)))
 
     async def download(self, request: Request) -> Response:
         """A run's solution in one of the formats."""
@@ -200,7 +219,7 @@ class Server:
 
     async def upload(self, request: Request) -> Response:
         """A CSV file or a solution; looked at before it is used."""
-        if request.headers.get("content-type", "").partition(";")[0].strip() not in ("application/octet-stream",):
+        if _content_type(request) != "application/octet-stream":
             raise HTTPException(415, "send the file as application/octet-stream")
         # Browsers for Windows may send a path; only its end is kept, and only to be shown.
         name = PurePath(request.query_params.get("name", "").replace("\\", "/")).name[:100]
@@ -222,7 +241,7 @@ class Server:
             self.shelf.remove(kept)
             raise
         about = {name: result[name] for name in ("columns", "rows") if name in result}
-        return JSONResponse({"upload": kept.id, "kind": kind, "name": name, **about})
+        return _Json({"upload": kept.id, "kind": kind, "name": name, **about})
 
     def _kept(self, request: Request) -> Kept:
         kept = self.shelf.get(request.path_params["id"], "run")
@@ -250,22 +269,33 @@ class Server:
             async for line in events:
                 yield line
         if specification.verify and (job.result or {}).get("solved"):
-            job = self.helpers.job("verify", {"path": str(kept.solution)}, seconds=VERIFY_LIMIT)
-            async with aclosing(self._events(self.helpers, job, kept)) as events:
+            async with aclosing(self._verified(kept)) as events:
                 async for line in events:
-                    if job.failure is None:  # the run itself has succeeded
-                        yield line
-            if job.failure is not None:
-                stopped = job.stopped is not None
-                message = "the comparison was stopped" if stopped else f"no comparison: {job.failure['message']}"
-                yield _line({"event": "verified", "source": None, "message": message})
-        yield _line({"event": "end"})
+                    yield line
+
+    async def _verified(self, kept: Kept) -> AsyncGenerator[bytes]:
+        job = self.helpers.job("verify", {"path": str(kept.solution)}, seconds=VERIFY_SECONDS)
+        async with aclosing(self._events(self.helpers, job, kept)) as events:
+            async for line in events:
+                if job.failure is None:  # the run itself has succeeded
+                    yield line
+        if job.failure is not None:
+            stopped = job.stopped is not None
+            message = "the comparison was stopped" if stopped else f"no comparison: {job.failure['message']}"
+            yield _line({"event": "verified", "source": None, "message": message})
 
     async def _loaded(self, upload: Kept) -> AsyncGenerator[bytes]:
         kept = self.shelf.new("run")
         argument = {"path": str(upload.upload), "name": upload.name, "folder": str(kept.folder)}
         job = self.helpers.job("load", argument, seconds=LOOK_SECONDS, run=kept.id)
         async with aclosing(self._events(self.helpers, job, kept)) as events:
+            async for line in events:
+                yield line
+
+    @staticmethod
+    async def _ended(events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """All events of a stream, and the one that says that there are no more."""
+        async with aclosing(events):
             async for line in events:
                 yield line
         yield _line({"event": "end"})
@@ -283,6 +313,8 @@ class Server:
         finally:
             kept.job = None
             self.shelf.weigh(kept)
+            if job.abandoned:
+                self.shelf.let_go(kept)
 
 
 class _Guard:
@@ -313,7 +345,7 @@ class _Guard:
 
         refusal = self._refusal(request)
         if refusal is not None:
-            response = JSONResponse({"message": refusal}, 403)
+            response = _Json({"message": refusal}, 403)
             await response(scope, receive, guarded)
             return
         await self.app(scope, receive, guarded)
@@ -344,9 +376,20 @@ class _Guard:
         return name in self.hosts
 
 
+class _Json(JSONResponse):
+    """JSON in ASCII: half a surrogate pair, which JSON can name and users can send, cannot be written in UTF-8."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def _json(request: Request) -> Any:
     """What the body holds, of which nothing is known yet."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if _content_type(request) != "application/json":
         raise HTTPException(415, "send JSON, with the content type application/json")
     body = bytearray()
     async for part in _parts(request, BODY):
@@ -410,16 +453,16 @@ def _line(event: dict[str, Any]) -> bytes:
 
 
 async def _on_specification(request: Request, error: SpecificationError) -> Response:
-    return JSONResponse({"message": error.message, "field": error.field}, 400)
+    return _Json({"message": error.message, "field": error.field}, 400)
 
 
 async def _on_busy(request: Request, error: BusyError) -> Response:
-    return JSONResponse({"message": str(error)}, 503, headers={"retry-after": "2"})
+    return _Json({"message": str(error)}, 503, headers={"retry-after": "2"})
 
 
 async def _on_http(request: Request, error: HTTPException) -> Response:
-    return JSONResponse({"message": error.detail}, error.status_code, headers=error.headers)
+    return _Json({"message": error.detail}, error.status_code, headers=error.headers)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    return JSONResponse({"message": "an error of odenn's own, please report it"}, 500)
+    return _Json({"message": "an error of odenn's own, please report it"}, 500)

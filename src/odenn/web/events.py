@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from odenn.layout import states_of
 from odenn.methods.outcome import Report
 from odenn.web.reading import Event, in_page_words
 
@@ -49,7 +50,8 @@ def curves(solution: Solution) -> Event:
         "names": list(solution.names),
         "independent": solution.independent,
         "span": list(solution.span if problem is None or problem.span is None else problem.span),
-        "windows": numbers(windows.start + windows.length),
+        "windows": windows.start.size,
+        "ends": thinned(numbers(windows.start + windows.length), MOST_ENDS),
     }
 
 
@@ -71,7 +73,6 @@ def summary(solution: Solution, *, seconds: float) -> Event:
         "parameters": network.size,
         "training": _training(solution),
         "table": _table(solution) if solved else None,
-        "problem": stated(solution),
         "downloads": downloads() if solved else ["py"],
     }
 
@@ -126,7 +127,7 @@ def _table(solution: Solution) -> Event:
 
 
 def stated(solution: Solution) -> Event | None:
-    """The problem as the page states it; None where it was a Python function."""
+    """The problem of a solution from a file as the page states it; None where it was a Python function."""
     problem = solution.problem
     if problem is None or problem.system is None or problem.span is None:
         return None
@@ -141,15 +142,14 @@ def stated(solution: Solution) -> Event | None:
 
 def _conditions(problem: IVP) -> str:
     """Initial conditions as text, where the equations do not bring theirs."""
-    assert problem.system is not None
-    names, orders = problem.system.names, problem.system.orders
-    states = [(i, level) for level in range(max(orders)) for i, order in enumerate(orders) if order > level]
-    place = repr(float(problem.t0 or 0.0))
-    values = problem.initial.tolist()
-    texts = [
-        f"{names[i]}{chr(39) * level}({place}) = {value!r}" for (i, level), value in zip(states, values, strict=True)
-    ]
-    return ", ".join(texts)
+    place, values = _typed(problem.t0 or 0.0), problem.initial.tolist()
+    states = [problem.names[i] + "'" * level for level, i in states_of(problem.orders)]
+    return ", ".join(f"{state}({place}) = {_typed(value)}" for state, value in zip(states, values, strict=True))
+
+
+def _typed(value: float) -> str:
+    """A number as people type it, with all its digits."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def verified(verification: Verification) -> Event:
@@ -174,7 +174,7 @@ def verified(verification: Verification) -> Event:
     }
 
 
-def so_far(report: Report) -> Event:
+def so_far(report: Report, problem: IVP) -> Event:
     """The solution on the part of the span that is covered, and where its windows end."""
     windows = report.solution
     if windows is None:
@@ -183,7 +183,13 @@ def so_far(report: Report) -> Event:
     t = np.linspace(float(windows.left[0]), right, 201)
     with np.errstate(all="ignore"):
         y = windows.derivative(t, 0)
-    return {"ends": thinned([*numbers(windows.left[1:]), right], MOST_ENDS), "t": numbers(t), "y": rows(y)}
+    return {
+        "ends": thinned([*numbers(windows.left[1:]), right], MOST_ENDS),
+        "t": numbers(t),
+        "y": rows(y),
+        "names": list(problem.names),
+        "independent": problem.independent,
+    }
 
 
 def thinned(items: list[Any], most: int) -> list[Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,9 +18,13 @@ from odenn.web.events import covers_something, curves, number, so_far, stated, s
 from odenn.web.reading import Event, blamed, field_of_option, field_of_problem, in_page_words, read_equations
 from odenn.web.specification import Limits, Specification
 
+if TYPE_CHECKING:
+    from odenn import IVP
+
 BETWEEN = 0.2  # seconds between two reports of progress
 MOST_COLUMNS, MOST_TRIED = 200, 10  # of a CSV file; that are looked at for numbers
 VERIFY_SECONDS = 10.0
+CSV_POINTS = 501
 
 
 class Control:
@@ -74,7 +78,7 @@ def solve(argument: Event, control: Control) -> Event:
             rtol=specification.rtol,
             atol=specification.atol,
             method=replace(method, max_seconds=specification.seconds),
-            progress=_Progress(control, started),
+            progress=_Progress(control, problem, started),
         )
     except (ValueError, TypeError) as error:
         return _failed(control, error, field_of_option(str(error)), upload)
@@ -85,7 +89,7 @@ def solve(argument: Event, control: Control) -> Event:
     code = script(specification, method, solution, None if upload is None else argument["upload_name"])
     (folder / "odenn_run.py").write_text(code, encoding="utf-8")
     control.emit(summary(solution, seconds=time.perf_counter() - started))
-    return {"solved": solved, "success": solution.success}
+    return {"solved": solved}
 
 
 def _failed(control: Control, error: Exception, field: str | None, upload: Path | None = None) -> Event:
@@ -102,8 +106,8 @@ def _failed(control: Control, error: Exception, field: str | None, upload: Path 
 class _Progress:
     """Passes on what a run reports, a few times a second, and asks it to stop."""
 
-    def __init__(self, control: Control, started: float) -> None:
-        self._control, self._started = control, started
+    def __init__(self, control: Control, problem: IVP, started: float) -> None:
+        self._control, self._problem, self._started = control, problem, started
         self._sent = started
         self._losses: list[tuple[int, float]] = []
         self._iterations = 0
@@ -124,7 +128,7 @@ class _Progress:
                     "seconds": now - self._started,
                     "losses": [[k, number(loss)] for k, loss in losses],
                     "hint": None if report.hint is None else in_page_words(str(report.hint)),
-                    **so_far(report),
+                    **so_far(report, self._problem),
                 }
             )
         return self._control.stop_asked()
@@ -154,19 +158,19 @@ def load(argument: Event, control: Control) -> Event:
     except (ValueError, OSError) as error:
         if isinstance(error, ValueError) and not is_deliberate(error):
             raise
-        message = str(error).replace(repr(argument["path"]), argument["name"])
+        message = str(error).replace(repr(argument["path"]), f"`{argument['name']}`")
         control.emit({"event": "failed", "message": message, "field": "upload", "kind": "input"})
         return {}
+    if "folder" not in argument:  # it is only to be looked at
+        return {}
     solved = covers_something(solution)
-    if "folder" not in argument:
-        return {"components": solution.n}
     if solved:
         control.emit(curves(solution))
     folder = Path(argument["folder"])
     solution.save(folder / "solution.odenn")
     (folder / "odenn_run.py").write_text(loading_script(argument["name"]), encoding="utf-8")
-    control.emit(summary(solution, seconds=solution.stats.seconds))
-    return {"solved": solved, "success": solution.success, "stated": stated(solution) is not None}
+    control.emit({**summary(solution, seconds=solution.stats.seconds), "problem": stated(solution)})
+    return {"solved": solved}
 
 
 def table(argument: Event, control: Control) -> Event:
@@ -208,18 +212,19 @@ def export(argument: Event, control: Control) -> Event:
     import odenn
 
     solution, path = odenn.load(argument["path"]), Path(argument["target"])
+    draft = path.with_stem(f"draft-{control.number}")  # two may ask at once: the file appears when it is complete
     if path.suffix == ".csv":
-        solution.to_csv(path, argument.get("points", 501))
+        solution.to_csv(draft, CSV_POINTS)
     elif path.suffix == ".onnx":
         try:
-            solution.export_onnx(path)
+            solution.export_onnx(draft)
         except (ValueError, ImportError) as error:
             if not is_deliberate(error):
                 raise
             return {"message": str(error)}
     else:
-        solution.plot().savefig(path)
-        sys.modules["matplotlib.pyplot"].close("all") if "matplotlib.pyplot" in sys.modules else None
+        solution.plot().savefig(draft)
+    draft.replace(path)
     return {"written": True}
 
 

@@ -41,8 +41,8 @@ def read_equations(equations: str, initial: str, params: dict[str, float], span:
                 raise
             return {**_mistake(error, field_of_problem(error)), "missing": missing, "mathml": mathml}
         if missing:
-            named = ", ".join(missing)
-            what = f"`{named}` has no value yet" if len(missing) == 1 else f"{named} have no values yet"
+            named = ", ".join(f"`{name}`" for name in missing)
+            what = f"{named} has no value yet" if len(missing) == 1 else f"{named} have no values yet"
             return {"ok": False, "message": what, "line": None, "column": None, "missing": missing, "mathml": mathml}
         return {
             "ok": True,

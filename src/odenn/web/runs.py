@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST = 500  # runs and uploads together
 AGE = 6 * 3600.0  # seconds
+LET_GO = 60.0  # seconds that a run stays which nobody asks for any more
 BYTES = 2_000_000_000
 
 
@@ -88,6 +89,10 @@ class Shelf:
         """Forget it, files included."""
         self._kept.pop(kept.id, None)
         shutil.rmtree(kept.folder, ignore_errors=True)
+
+    def let_go(self, kept: Kept) -> None:
+        """Let it be the next to go: its page shows another run, or is gone. It may be being written, or taken."""
+        kept.used = min(kept.used, time.monotonic() - self._age + LET_GO)
 
     def tidy(self) -> None:
         """Make room for one more; what runs at the moment stays."""

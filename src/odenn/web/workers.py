@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,8 @@ class Job:
     """Id of the run, told to the page with its place in the queue and when it begins."""
     number: int = 0
     """Given when it is handed to a worker."""
+    turn: asyncio.Future[None] | None = None
+    """Its place in the queue, while it waits."""
     stopped: float | None = None
     """When it was asked to stop,"""
     noticed: bool = False
@@ -139,9 +141,9 @@ class Lane:
 
     async def _warm(self) -> None:
         """Have one more worker ready; it takes a slot while it starts. Where none is free, jobs bring their own."""
-        if self._busy >= self.slots:
+        if self._busy >= self.slots or self._waiting:
             return
-        await self._turn()
+        self._busy += 1
         try:
             if not self.closed and len(self._all) < self.slots:
                 self._idle.append(await self._new())
@@ -181,8 +183,7 @@ class Lane:
         worker: _Worker | None = None
         has_slot = False
         try:
-            await self._turn(lambda ahead: answers.add(_line({"event": "queued", "ahead": ahead, "run": job.run})))
-            has_slot = True
+            has_slot = await self._turn(job, answers)
             if job.stopped is not None:
                 job.failure = _stopped()
             elif not self.closed:
@@ -213,9 +214,14 @@ class Lane:
             watch.cancel()
 
     async def stop(self, job: Job) -> None:
-        """Ask a job to end and keep what it has; one that does not notice is ended with its process."""
+        """Ask a job to end and keep what it has; one that does not notice is ended with its process.
+
+        One that waits leaves the queue at once.
+        """
         if job.stopped is None:
             job.stopped = time.monotonic()
+            if job.turn is not None:
+                job.turn.cancel()
             for worker in self._all:
                 if worker.job is job:
                     worker.send({"stop": job.number})
@@ -238,27 +244,30 @@ class Lane:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _turn(self, tell: Callable[[int], None] | None = None) -> None:
-        """Wait for a slot; `tell` gets how many are ahead, when that changes."""
+    async def _turn(self, job: Job, answers: _Answers) -> bool:
+        """Wait for a slot, and tell how many are ahead when that changes; False for a job that is stopped meanwhile."""
         if self._busy < self.slots and not self._waiting:
             self._busy += 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            return True
+        job.turn = turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         told = -1
         try:
             while not turn.done():
                 ahead = self._waiting.index(turn)
-                if tell is not None and ahead != told:
+                if ahead != told:
                     told = ahead
-                    tell(ahead)
+                    answers.add(_line({"event": "queued", "ahead": ahead, "run": job.run}))
                 await asyncio.wait([turn], timeout=0.5)
-        except BaseException:
-            if turn.done():
+        except BaseException:  # the server ends
+            if turn.done() and not turn.cancelled():
                 self._release()
-            else:
-                self._waiting.remove(turn)
             raise
+        finally:
+            job.turn = None
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+        return not turn.cancelled()
 
     def _release(self) -> None:
         """Hand the slot to who waits longest."""

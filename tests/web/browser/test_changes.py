@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Route, expect
 
 from .conftest import Workshop
+
+RUNS = re.compile(r"/api/runs(\?|$)")
 
 
 def time_axis(workshop: Workshop) -> list[float]:
@@ -24,7 +27,7 @@ def scripted(workshop: Workshop, events: list[dict[str, object]]) -> None:
     def answer(route: Route) -> None:
         route.fulfill(status=200, content_type="application/x-ndjson", body=body)
 
-    workshop.page.route("**/api/runs", answer)
+    workshop.page.route(RUNS, answer)
 
 
 def partial(end: float) -> dict[str, object]:
@@ -38,6 +41,8 @@ def partial(end: float) -> dict[str, object]:
         "losses": [],
         "t": t,
         "y": y,
+        "names": ["u", "v"],
+        "independent": "t",
         "ends": [end],
     }
 
@@ -48,14 +53,7 @@ def test_time_axis_after_training(workshop: Workshop) -> None:
     workshop.fill(equations="u' = v\nv' = -u", initial="u(0) = 1, v(0) = 0", span_to="20")
     workshop.without_comparison()
     page.wait_for_function("() => document.getElementById('plot')._fullLayout")  # the empty plot has a range of its own
-    whole = {
-        **partial(20.0),
-        "event": "solution",
-        "names": ["u", "v"],
-        "independent": "t",
-        "span": [0, 20],
-        "windows": [20],
-    }
+    whole = {**partial(20.0), "event": "solution", "span": [0, 20], "windows": 1}
     summary = {
         "event": "summary",
         "success": True,
@@ -69,7 +67,7 @@ def test_time_axis_after_training(workshop: Workshop) -> None:
     workshop.choose("residual")
     workshop.solve()
     assert time_axis(workshop) == [0, 20]
-    page.unroute("**/api/runs")
+    page.unroute(RUNS)
     workshop.choose("collocation")
     workshop.fill(span_to="50")
     workshop.solve()
@@ -107,7 +105,7 @@ def test_earlier_equations(workshop: Workshop) -> None:
     expect(notes).to_have_count(0)
 
     workshop.fill(equations="y' = y/2")
-    page.route("**/api/runs", lambda route: None)  # a run that does not answer yet
+    page.route(RUNS, lambda route: None)  # a run that does not answer yet
     workshop.started()
     expect(page.locator("#values-panel")).to_be_hidden()
     expect(page.locator("#values tr")).to_have_count(0)
@@ -169,6 +167,24 @@ def test_phase_axes_follow_the_problem(workshop: Workshop) -> None:
     assert titles == ["x", "y", "z"]
 
 
+def test_phase_axes_of_problems_with_the_same_names(workshop: Workshop) -> None:
+    """Another problem starts with its usual axes; other values, comments and conditions make none."""
+    page = workshop.page
+    workshop.without_comparison()
+    workshop.fill(equations="x' = a*x - x*y\ny' = x*y - y", initial="x(0) = 1, y(0) = 2", span_to="2")
+    expect(page.locator(".parameter")).to_have_count(1)
+    workshop.solve()
+    workshop.tab("phase")
+    page.select_option("#axis-x", "t")
+    workshop.fill(equations="x' = a*x - x*y # prey\n\ny' = x*y - y", initial="x(0) = 2, y(0) = 2", parameter_a="2")
+    workshop.solve()
+    assert page.input_value("#axis-x") == "t"
+    workshop.fill(equations="x' = y\ny' = -x")
+    workshop.solve()
+    assert page.input_value("#axis-x") == "y0"
+    assert page.evaluate("document.getElementById('plot').layout.xaxis.title.text") == "x"
+
+
 def test_runs_of_one_component_differ_by_colour(workshop: Workshop) -> None:
     page = workshop.page
     workshop.fill(equations="y' = -k*y", initial="y(0) = 1", span_to="3")
@@ -227,6 +243,7 @@ def test_numbers_as_people_write_them(workshop: Workshop) -> None:
     assert workshop.table()[-1][0] == pytest.approx(2 * math.pi)
     assert page.inner_text("#values tbody td").startswith("\u2212")
     assert "-" not in page.inner_text("#values tbody")
+    expect(page.locator("#span-to")).to_have_value("2*pi")
     workshop.fill(span_to="1,5")
     workshop.started()
     assert "The decimal sign is a point: 1.5" in workshop.error("span")

@@ -91,7 +91,7 @@ def test_solution_is_opened(
     expect(other.page.locator("#values tbody tr")).to_have_count(11)
     assert other.table() == workshop.table()
     expect(other.page.locator("#equations")).to_have_value(EQUATIONS)
-    assert other.page.input_value("#initial") == "y(0.0) = 1.0, y'(0.0) = 0.0"
+    assert other.page.input_value("#initial") == "y(0) = 1, y'(0) = 0"
     assert other.page.input_value("#parameter-k") == "3"
 
 
@@ -119,15 +119,15 @@ def test_measured_data(workshop: Workshop, tmp_path: Path) -> None:
 def test_link(workshops: Callable[..., Workshop]) -> None:
     """In another browser the link brings back problem, method, ranges, plot, kept runs, and solves."""
     first = workshops(permissions=["clipboard-read", "clipboard-write"])
-    first.fill(equations="x' = a*x - x*y\ny' = x*y - 3*y", initial="x(0) = 1, y(0) = 1", span_to="8")
+    first.fill(equations="x' = a*x - x*y\ny' = x*y - 3*y", initial="x(0) = 1, y(0) = 1", span_to="3*pi")
     expect(first.page.locator(".parameter")).to_have_count(1)
-    first.fill(parameter_a="1.5", **{"parameter-a-high": "9"}, rtol="1e-7")
+    first.fill(parameter_a="1.5", **{"parameter-a-high": "9*pi"}, rtol="0.0000001")
     first.advanced(seconds="17", seed="5")
     first.page.select_option("#units", "tanh")
     first.page.uncheck("#verify")
     first.solve()
     first.page.click("#pin")
-    first.fill(parameter_a="2")
+    first.fill(parameter_a="pi/2")
     first.solve()
     first.tab("phase")
     first.page.select_option("#axis-x", "d1")
@@ -144,6 +144,8 @@ def test_link(workshops: Callable[..., Workshop]) -> None:
     fields = "equations initial span-from span-to parameter-a parameter-a-high rtol units seconds seed axis-x axis-y"
     for name in fields.split():
         assert second.page.input_value(f"#{name}") == first.page.input_value(f"#{name}"), name
+    assert second.page.input_value("#span-to") == "3*pi"
+    assert second.page.input_value("#parameter-a") == "pi/2"
     assert not second.page.is_checked("#verify")
     assert second.page.get_attribute("#tab-phase", "aria-selected") == "true"
     assert second.page.inner_text("#runs") == first.page.inner_text("#runs")

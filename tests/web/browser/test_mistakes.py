@@ -76,6 +76,19 @@ def test_ten_mistakes_and_more(workshop: Workshop) -> None:
     assert abs(workshop.table()[-1][1] - 0.006737946999) < 1e-8
 
 
+def test_names_keep_their_spelling(workshop: Workshop) -> None:
+    """A message begins with a capital letter, unless it begins with a name."""
+    workshop.fill(equations="y' = -y +", initial="y(0) = 1")
+    assert workshop.error("equations").startswith("Expected a number")
+    workshop.fill(equations="y' = -y", rtol="7")
+    workshop.started()
+    assert workshop.error("rtol").startswith("rtol must be")
+    assert workshop.page.evaluate(
+        "[...document.querySelectorAll('.error p, .error code')].every(p => "
+        "getComputedStyle(p, '::first-letter').textTransform === 'none')"
+    )
+
+
 def test_errors_while_typing(workshop: Workshop) -> None:
     """A message comes without Solve, and goes when the text is right."""
     workshop.fill(equations="y' = (y", initial="y(0) = 1")

@@ -1,12 +1,12 @@
 // The page: what happens when, and nothing else. The other modules do the work.
-import { byId, debounced, element, short } from "./dom.js";
+import { byId, debounced, element, plain, sentence, short } from "./dom.js";
 import { labels } from "./differences.js";
-import { clearError, FieldError, refusal, showError } from "./errors.js";
+import { clearError, FieldError, showError } from "./errors.js";
 import { Form } from "./form.js";
 import { DamagedLink, decode, encode, sensible, sensibleRanges } from "./link.js";
 import { axesOf, chosenAxes, colour, draw, drawLoss, lineSample, reachesPositive, TIMED, variables } from "./plots.js";
 import { clearSummary, say, showDownloads, showSummary, showTable, showWindows } from "./results.js";
-import { events, stop } from "./stream.js";
+import { ask, events, post, runPath } from "./stream.js";
 
 const MOST_PINNED = 5;
 const PATIENCE = 600; // ms that a dragged run may take before a newer value ends it
@@ -17,10 +17,12 @@ const COMPONENTS_AT_FIRST = 6;
 const view = { tab: "solution", hidden: [], axes: {}, three: false, logarithmic: false, logarithmicY: false, revision: 0 };
 let current = null; // the run that is shown
 let pinned = []; // runs that are kept for comparison
-let active = null; // {controller, run, started, dragging}: the run that is under way
-let waiting = null; // what a slider asks for while a run is under way
+let active = null; // {controller, run, dragging, since, started}: the run that is under way
+let latest = null; // id of the run that began last
+let waiting = null; // {since}: a slider was moved while a run is under way
+let restoring = null; // stands for the link that is being restored, until something else is done
 let known = ""; // names of the components in the plots, for their switches
-let phased = ""; // names that the axes of the phase portrait were chosen for
+let phased = ""; // the problem that the axes of the phase portrait were chosen for
 let plotly = null; // a promise: plotly has been read
 
 const form = new Form({
@@ -44,13 +46,13 @@ function plotlyReady() {
 
 // ---- runs -------------------------------------------------------------------------------------------------------------
 
-async function solve({ spec, dragging = false, since = performance.now(), upload = null, keep = false } = {}) {
-  active?.controller.abort();
+async function solve({ spec, upload = null, dragging = false, since = performance.now() }) {
+  const run = {
+    id: null, spec, losses: [], windows: 0, ends: [], solution: null, summary: null, verified: null, failed: null,
+    comparing: !upload && spec.verify, dash: 0,
+  };
+  const job = begin(run, dragging, since);
   waiting = null;
-  const controller = new AbortController();
-  const run = { id: null, spec, losses: [], ends: [], solution: null, summary: null, verified: null, failed: null, dash: 0 };
-  const job = (active = { controller, run, since, started: performance.now(), dragging });
-  settled.cancel();
   document.body.dataset.run = "running";
   byId("stop").hidden = dragging;
   if (!dragging) {
@@ -64,48 +66,79 @@ async function solve({ spec, dragging = false, since = performance.now(), upload
     compareWithForm();
   }
   try {
-    for await (const event of events(upload ? { upload } : spec, controller.signal)) {
-      if (job !== active) return run;
-      await handle(event, run, job);
-    }
-    if (!run.summary && !run.failed) throw new Error("The connection ended before the run did: is the server still there?");
+    const replaced = latest ? `?replaces=${encodeURIComponent(latest)}` : ""; // its files can no longer be asked for
+    await follow(job, `/api/runs${replaced}`, upload ? { upload } : spec);
+    if (job === active && !run.summary && !run.failed) throw new Error("The connection ended before the run did: is the server still there?");
   } catch (error) {
-    if (error.name === "AbortError" || job !== active) return run;
-    fail(run, error instanceof FieldError ? error : new FieldError(failure(error), null));
+    if (job === active) fail(run, error.name === "AbortError" ? new FieldError("Stopped before it began.") : error);
   }
+  const missed = run.comparing; // there was nothing to compare, or something else was done
+  run.comparing = false;
   if (job === active) {
     active = null;
     byId("stop").hidden = true;
     byId("live").hidden = true;
     document.body.dataset.run = run.failed ? "failed" : "done";
+    if (missed) showSummary(run);
     if (waiting) drag();
-    else if (keep) pin();
-    else if (dragging && !spec.verify) settled();
+    else settled();
   }
   return run;
 }
 
-const failure = (error) => (error instanceof TypeError ? "The server cannot be reached: is odenn web still running?" : error.message);
+// The comparison of a run that is there already.
+async function compare(run) {
+  const job = begin(run, true);
+  run.comparing = true;
+  showSummary(run);
+  try {
+    await follow(job, runPath(run.id, "verify"), {});
+  } catch (error) {
+    if (job === active) run.verified = { source: null, message: error.message };
+  }
+  run.comparing = false;
+  if (job === active) {
+    active = null;
+    showSummary(run);
+  }
+}
 
-async function handle(event, run, job) {
+// From now on this run is the one under way.
+function begin(run, dragging, since = performance.now()) {
+  active?.controller.abort();
+  settled.cancel();
+  active = { controller: new AbortController(), run, dragging, since, started: performance.now() };
+  return active;
+}
+
+async function follow(job, path, content) {
+  for await (const event of events(path, content, job.controller.signal)) {
+    if (job !== active) return;
+    await handle(event, job);
+  }
+}
+
+async function handle(event, job) {
+  const { run } = job;
   switch (event.event) {
     case "queued":
+      run.id ??= event.run;
       if (!job.dragging && !run.summary) say(event.ahead ? `Waiting: ${event.ahead} ${event.ahead === 1 ? "run" : "runs"} ahead` : "Waiting for a free place …");
       break;
     case "started":
-      run.id = event.run;
+      run.id = latest = event.run;
       break;
     case "progress":
-      await progress(event, run, job);
+      await progress(event, job);
       break;
     case "solution":
       if (!job.dragging && !run.solution) view.revision += 1;
       run.solution = event;
-      run.ends = event.windows ?? run.ends;
+      [run.windows, run.ends] = [event.windows, event.ends];
       show(run);
       await redraw();
       performance.measure(job.dragging ? "odenn:drag" : "odenn:curve", { start: job.since });
-      if (waiting) drag();
+      if (waiting && job === active) drag();
       break;
     case "summary":
       run.summary = event;
@@ -116,6 +149,7 @@ async function handle(event, run, job) {
       break;
     case "verified":
       run.verified = event;
+      run.comparing = false;
       showSummary(run);
       if (["error", "comparison"].includes(view.tab)) await redraw();
       break;
@@ -128,33 +162,33 @@ async function handle(event, run, job) {
 // An opened file brings its own problem: the form follows.
 function adopt(run, { problem, rtol }) {
   run.spec = { ...problem, rtol };
+  if (run === current) phased = problemOf(run);
   form.write(run.spec).then(remember);
 }
 
-async function progress(event, run, job) {
+async function progress(event, job) {
+  const { run } = job;
   if (job.dragging && performance.now() - job.started < PATIENCE) return;
   byId("live").hidden = false;
   byId("stop").hidden = false;
   if (typeof event.fraction === "number") byId("progress").value = event.fraction;
   run.losses.push(...(event.losses ?? []));
-  if (event.ends) run.ends = event.ends;
+  run.windows = event.windows;
   const words = [];
   if (event.windows) words.push(`${event.windows} ${event.windows === 1 ? "window" : "windows"}`);
   if (run.losses.length) words.push(`loss ${short(run.losses.at(-1)[1])}`);
   if (typeof event.seconds === "number") words.push(`${event.seconds.toFixed(1)} s`);
   byId("live-text").textContent = words.join(", ");
-  if (event.ends) showWindows(run.spec?.span ?? [0, 1], run.ends, form.independent, event.t);
   if (event.t && event.y) {
     if (!job.dragging && !run.solution) view.revision += 1;
-    run.solution = { t: event.t, y: event.y, names: form.names, independent: form.independent, span: run.spec?.span, partial: true };
+    const { t, y, names, independent } = event;
+    run.solution = { t, y, names, independent, span: run.spec.span, partial: true };
+    run.ends = event.ends;
     show(run);
     if (["solution", "phase"].includes(view.tab)) await redraw();
   }
   byId("live-loss").hidden = !run.losses.length;
-  if (run.losses.length) {
-    await plotlyReady();
-    await drawLoss(byId("loss-plot"), run.losses);
-  }
+  if (run.losses.length) await redrawLoss(run);
 }
 
 // A run that fails at a parameter that is zero is told so at the parameter.
@@ -171,7 +205,7 @@ function fail(run, given) {
   const control = showError(error);
   const field = control ? control.closest("[data-field]") : null;
   const partial = run.solution && !run.summary ? " The curve that was found by then stays." : "";
-  say(field ? AT_FIELD : `${error.message}${partial}`, "bad");
+  say(field ? AT_FIELD : `${sentence(error.message)}${partial}`, "bad");
   if (!run.summary) clearSummary();
   showTable(run);
   showDownloads(run);
@@ -189,7 +223,7 @@ function show(run) {
   current = run;
   components();
   showRuns();
-  if (run.ends.length) showWindows(run.solution.span ?? run.spec?.span, run.ends, run.solution.independent, run.solution.t);
+  showWindows(run);
   compareWithForm();
 }
 
@@ -221,6 +255,7 @@ function summarise(run) {
 // ---- sliders: the latest value wins -------------------------------------------------------------------------------------
 
 function moved() {
+  restoring = null;
   remember();
   clearError("params");
   if (form.method !== "collocation") return;
@@ -245,12 +280,8 @@ async function drag() {
 
 // Where a slider comes to rest, the comparison that was left out while it moved is made.
 const settled = debounced(SETTLED, () => {
-  if (active || !byId("verify").checked) return;
-  try {
-    solve({ spec: form.spec(), dragging: true });
-  } catch (error) {
-    showError(error);
-  }
+  const { solution, summary, verified, spec } = current ?? {};
+  if (!active && byId("verify").checked && solution && summary && !verified && spec?.verify === false) compare(current);
 });
 
 // ---- plots ------------------------------------------------------------------------------------------------------------
@@ -289,6 +320,15 @@ function redraw() {
   return drawing;
 }
 
+async function redrawLoss(run) {
+  try {
+    await plotlyReady();
+    await drawLoss(byId("loss-plot"), run.losses);
+  } catch {
+    byId("live-loss").hidden = true; // the plot says why
+  }
+}
+
 function components() {
   const runs = drawn().filter((run) => run.solution);
   const names = [...new Set(runs.flatMap((run) => run.solution.names))];
@@ -308,8 +348,8 @@ function components() {
         return element("label", { class: "inline", for: `component-${k}` }, box, name);
       }));
   }
-  const newest = runs.at(-1)?.solution;
-  if (newest && (!newest.partial || variables(newest) !== phased)) phaseAxes(newest); // slopes come with the end
+  const newest = runs.at(-1);
+  if (newest && (!newest.solution.partial || problemOf(newest) !== phased)) phaseAxes(newest); // slopes come with the end
   arrangeControls(names.length);
 }
 
@@ -328,11 +368,15 @@ function arrangeControls(count) {
   byId("three").checked = view.three;
 }
 
-function phaseAxes(solution) {
+// Runs of one problem have their equations in common, not only the names in them.
+const problemOf = ({ solution, spec }) => `${variables(solution)}\n${plain(spec?.equations)}`;
+
+function phaseAxes(run) {
+  const { solution } = run;
   const axes = axesOf(solution);
-  const names = variables(solution);
-  if (phased && names !== phased) view.axes = {}; // another problem has its own
-  phased = names;
+  const problem = problemOf(run);
+  if (phased && problem !== phased) view.axes = {}; // another problem has its own
+  phased = problem;
   const chosen = chosenAxes(solution, view);
   for (const place of ["x", "y", "z"]) {
     const select = byId(`axis-${place}`);
@@ -400,7 +444,8 @@ function showRuns() {
 // ---- the link that restores everything -------------------------------------------------------------------------------------
 
 function state() {
-  return { v: 1, spec: form.spec(), ranges: form.parameters.ranges, view: { ...view, revision: undefined }, pinned: pinned.map((run) => run.spec).filter(Boolean) };
+  const { ranges } = form.parameters;
+  return { v: 1, spec: form.spec(), typed: form.typed, ranges, view: { ...view, revision: undefined }, pinned: pinned.map((run) => run.spec).filter(Boolean) };
 }
 
 const remember = debounced(300, () => {
@@ -438,20 +483,26 @@ async function restore(hash) {
   pinned = [];
   current = null;
   known = "";
+  byId("link-note").hidden = !doubtful.length;
+  byId("link-note").textContent = `The link has no usable value for ${doubtful.join(", ")}: left at the default.`;
+  const mine = (restoring = {}); // another link, a slider, Solve or Stop ends this
+  const ended = () => mine !== restoring;
+  await form.write(given.spec, sensibleRanges(given.ranges));
+  form.retype({ ...given.typed });
+  if (ended()) return;
   const quick = (spec) => spec?.method === "collocation";
   for (const spec of (Array.isArray(given.pinned) ? given.pinned : []).filter(quick).slice(0, MOST_PINNED)) {
-    await solve({ spec: { ...form.choices.defaults, ...sensible(spec, form.choices).spec, verify: false }, keep: true });
+    const run = await solve({ spec: { ...form.choices.defaults, ...sensible(spec, form.choices).spec, verify: false } });
+    if (ended()) return;
+    if (run === current) pin();
   }
   phased = "";
   view.axes = { ...shown.axes };
-  await form.write(given.spec, sensibleRanges(given.ranges));
   await chooseTab(view.tab);
+  if (ended()) return;
+  restoring = null;
   if (form.method === "collocation") await solve({ spec: form.spec() });
   else say("The link is restored. Press Solve to train.");
-  if (doubtful.length) {
-    byId("link-note").textContent = `The link has no usable value for ${doubtful.join(", ")}: left at the default.`;
-    byId("link-note").hidden = false;
-  }
 }
 
 // ---- a reload -------------------------------------------------------------------------------------------------------------
@@ -493,29 +544,33 @@ const KNOWN_TABS = new Set(["solution", "phase", "error", "defect", "comparison"
 
 // ---- files ------------------------------------------------------------------------------------------------------------
 
-async function send(input, field) {
+const sending = new Map(); // field -> the file that was chosen last: an earlier one may arrive after it
+
+// What the server says of a file; null where it was refused, or another was chosen meanwhile.
+async function send(input, field, kind) {
   const [file] = input.files;
   if (!file) return null;
+  input.value = ""; // the same file can be chosen again
   clearError(field);
+  sending.set(field, file);
   try {
     const most = form.choices.limits?.upload_bytes;
-    if (most && file.size > most) throw new FieldError(`${file.name} has ${short(file.size / 1e6)} MB: at most ${short(most / 1e6)} MB are taken.`, field);
-    const response = await fetch(`/api/uploads?name=${encodeURIComponent(file.name)}`, {
-      method: "POST", headers: { "content-type": "application/octet-stream" }, body: file,
-    });
-    if (!response.ok) throw await refusal(response);
-    return { ...(await response.json()), name: file.name };
+    if (most && file.size > most) throw new Error(`\`${file.name}\` has ${short(file.size / 1e6)} MB: at most ${short(most / 1e6)} MB are taken.`);
+    const headers = { "content-type": "application/octet-stream" };
+    const response = await ask(`/api/uploads?name=${encodeURIComponent(file.name)}`, { method: "POST", headers, body: file });
+    const sent = { ...(await response.json()), name: file.name };
+    if (sent.kind !== kind) throw new Error(`\`${file.name}\` is ${kind === "data" ? "not a CSV file" : "not a solution that odenn saved"}.`);
+    return sending.get(field) === file ? sent : null;
   } catch (error) {
-    showError(new FieldError(failure(error), field));
+    if (sending.get(field) === file) showError(new FieldError(error.message, field));
     return null;
-  } finally {
-    input.value = ""; // the same file can be chosen again
   }
 }
 
 // ---- wiring -----------------------------------------------------------------------------------------------------------
 
 async function submit() {
+  restoring = null;
   settled.cancel();
   clearError();
   let spec;
@@ -525,7 +580,7 @@ async function submit() {
   } catch (error) {
     showError(error)?.focus();
   }
-  const marked = document.querySelector("#form [aria-invalid]");
+  const marked = document.querySelector("[data-field] [aria-invalid]");
   if (!spec || marked) {
     marked?.focus();
     say(AT_FIELD, "bad");
@@ -548,10 +603,11 @@ function wire() {
     }
   });
   byId("stop").addEventListener("click", async () => {
+    restoring = null;
     const run = active?.run;
     if (!run?.id) return active?.controller.abort();
     say("Stopping …");
-    await stop(run.id).catch((error) => say(failure(error), "bad"));
+    await post(runPath(run.id, "stop"), {}).catch((error) => say(error.message, "bad"));
   });
   byId("gallery").addEventListener("change", async (event) => {
     const chosen = form.choices.gallery.find((each) => each.name === event.target.value);
@@ -613,16 +669,17 @@ function wire() {
   });
   byId("copy-link").addEventListener("click", copyLink);
   byId("csv").addEventListener("change", async (event) => {
-    const sent = await send(event.target, "data");
-    if (sent && sent.kind !== "data") showError(new FieldError(`${sent.name} is not a CSV file.`, "data"));
-    else if (sent) form.upload = sent;
+    const sent = await send(event.target, "data", "data");
+    if (!sent) return;
+    form.upload = sent;
     form.arrange();
     remember();
   });
   byId("odenn-file").addEventListener("change", async (event) => {
-    const sent = await send(event.target, "upload");
-    if (sent && sent.kind !== "solution") showError(new FieldError(`${sent.name} is not a solution that odenn saved.`, "upload"));
-    else if (sent) await solve({ spec: null, upload: sent.upload });
+    const sent = await send(event.target, "upload", "solution");
+    if (!sent) return;
+    restoring = null;
+    await solve({ spec: null, upload: sent.upload });
   });
   const theme = byId("theme");
   theme.value = document.documentElement.dataset.theme;
@@ -642,7 +699,7 @@ function wire() {
 function restyle() {
   redraw();
   showRuns();
-  if (!byId("live-loss").hidden && active) drawLoss(byId("loss-plot"), active.run.losses);
+  if (!byId("live-loss").hidden && active) redrawLoss(active.run);
 }
 
 function linkFailed(error) {
@@ -650,10 +707,8 @@ function linkFailed(error) {
   say(`The link cannot be read: ${why} The page starts from its defaults.`, "bad");
 }
 
-async function begin() {
-  const response = await fetch("/api/choices");
-  if (!response.ok) throw await refusal(response);
-  const choices = await response.json();
+async function load() {
+  const choices = await (await ask("/api/choices")).json();
   form.setChoices(choices);
   byId("version").textContent = choices.version ?? "";
   byId("gallery").append(...choices.gallery.map((each) => element("option", { value: each.name }, each.title)));
@@ -667,4 +722,4 @@ async function begin() {
   addEventListener("pagehide", keepDraft);
 }
 
-begin().catch((error) => say(failure(error), "bad"));
+load().catch((error) => say(error.message, "bad"));

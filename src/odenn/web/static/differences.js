@@ -1,5 +1,5 @@
 // What differs between runs, in words for a legend.
-import { short } from "./dom.js";
+import { plain, short } from "./dom.js";
 
 const METHODS = { collocation: "collocation", residual: "residual training", "data-fit": "data fit" };
 
@@ -7,8 +7,8 @@ const METHODS = { collocation: "collocation", residual: "residual training", "da
 function parts(spec) {
   const network = spec.network?.hidden ? `${spec.network.hidden.join("-")} ${spec.network.activation}` : spec.network?.kind;
   const found = {
-    equations: spec.equations?.replace(/\s+/g, " ").trim(),
-    conditions: spec.initial?.trim(),
+    equations: plain(spec.equations),
+    conditions: plain(spec.initial),
     span: spec.span ? `${short(spec.span[0])} to ${short(spec.span[1])}` : undefined,
     method: METHODS[spec.method] ?? spec.method,
     network,

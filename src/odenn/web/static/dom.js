@@ -18,7 +18,12 @@ export function element(tag, attributes = {}, ...children) {
 export const paragraph = (line) =>
   element("p", {}, ...line.trim().split(/`([^`]+)`/).map((part, k) => (k % 2 ? element("code", {}, part) : part)));
 
-export const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+export const capital = (text) => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
+
+export const sentence = (text) => `${capital(text)}${/[.!?]$/.test(text) ? "" : "."}`;
+
+// Equations or conditions in one line, without comments.
+export const plain = (text) => (text ?? "").replace(/#.*/g, "").replace(/\s+/g, " ").trim();
 
 // A number as people write it: 1e-6, 0.01234, 22026.47.
 export function short(value, digits = 3) {
@@ -33,6 +38,11 @@ export function exact(value) {
   if (value === null || value === undefined) return "";
   const size = Math.abs(value);
   return (size !== 0 && (size < 1e-3 || size >= 1e9) ? value.toExponential() : String(value)).replace("e+", "e");
+}
+
+// A number into a field, unless it is there already, perhaps as 2*pi.
+export function put(field, value) {
+  if (value === null || value === undefined || numeric(field.value) !== value) field.value = exact(value);
 }
 
 // A number as people type it: 2, 1e-3, 2*pi, pi/4; NaN for anything else.

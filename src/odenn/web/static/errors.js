@@ -1,5 +1,7 @@
 // A message under the field that it is about, with a caret under the column where there is one.
-import { byId, element, paragraph } from "./dom.js";
+import { byId, capital, element, paragraph } from "./dom.js";
+
+const told = (line) => paragraph(capital(line.trim())); // a name between backticks keeps its spelling
 
 export class FieldError extends Error {
   constructor(message, field, place = {}) {
@@ -27,12 +29,12 @@ function lines(message, control, place) {
   if (caret > 0) {
     const before = text.slice(0, caret - 1).map((line) => line.trim()).filter(Boolean);
     const indent = Math.min(text[caret].search(/\S/), text[caret - 1].search(/\S/));
-    parts.push(...before.map(paragraph));
+    parts.push(...before.map(told));
     parts.push(element("pre", {}, `${text[caret - 1].slice(indent)}\n${text[caret].slice(indent)}`));
-    parts.push(...text.slice(caret + 1).map(paragraph));
+    parts.push(...text.slice(caret + 1).map(told));
     return parts;
   }
-  parts.push(...text.map(paragraph));
+  parts.push(...text.map(told));
   const content = control?.value?.split("\n")[(place.line ?? 1) - 1];
   if (place.column && content !== undefined) {
     parts.splice(1, 0, element("pre", {}, `${content}\n${" ".repeat(place.column - 1)}^`));
@@ -58,7 +60,7 @@ export function showError(error) {
 }
 
 export function clearError(name) {
-  for (const field of name ? [fieldOf(name)] : document.querySelectorAll("#form [data-field]")) {
+  for (const field of name ? [fieldOf(name)] : document.querySelectorAll("[data-field]")) {
     if (!field) continue;
     const box = field.querySelector(".error");
     if (box) {

@@ -1,5 +1,5 @@
 // What is typed and chosen <-> the specification of a run (the JSON of POST /api/runs).
-import { byId, commaHint, debounced, element, exact, numeric } from "./dom.js";
+import { byId, commaHint, debounced, element, exact, numeric, plain, put } from "./dom.js";
 import { clearError, FieldError, showError } from "./errors.js";
 import { Parameters } from "./parameters.js";
 import { post } from "./stream.js";
@@ -16,6 +16,9 @@ function numberIn(id, name, whole = false) {
   return value;
 }
 
+// Fields that take a number, and those of the parameters.
+const typable = () => [...document.querySelectorAll("[data-field] input[type=text]")];
+
 const optional = (id, name, whole) => (byId(id).value.trim() === "" ? null : numberIn(id, name, whole));
 
 const entry = (given) => (typeof given === "string" ? { name: given, label: given, explanation: "" } : given);
@@ -27,8 +30,7 @@ export class Form {
     this.parameters = new Parameters(solve, edited);
     this.upload = null; // {upload, name, columns, rows} of a CSV file
     this.reading = null;
-    this.names = []; // of the equations as they were last read
-    this.independent = "t";
+    this.independent = "t"; // of the equations as they were last read
     this.choices = null;
     const later = debounced(READ_AFTER, () => this.readNow());
     this.later = later;
@@ -93,10 +95,7 @@ export class Form {
     const network = { ...given.network };
     byId("equations").value = spec.equations;
     byId("initial").value = spec.initial ?? "";
-    byId("span-from").value = exact(spec.span[0]);
-    byId("span-to").value = exact(spec.span[1]);
-    byId("rtol").value = exact(spec.rtol);
-    byId("atol").value = exact(spec.atol);
+    const numbers = { "span-from": spec.span[0], "span-to": spec.span[1], rtol: spec.rtol, atol: spec.atol };
     const radio = byId(`method-${spec.method}`) ?? byId("method-collocation");
     radio.checked = true;
     byId("units").value = network.kind ?? "legendre";
@@ -104,16 +103,11 @@ export class Form {
     byId("activation").value = network.activation ?? "tanh";
     const optimizer = { ...defaults.optimizer, ...given.optimizer };
     byId("optimizer").value = optimizer.name;
-    byId("lr").value = exact(optimizer.lr);
-    byId("iterations").value = exact(optimizer.iterations);
-    byId("windows").value = spec.windows === "auto" ? "" : spec.windows;
-    byId("stages").value = spec.stages;
-    byId("points").value = exact(spec.points);
     const data = { ...defaults.data, ...given.data };
     byId("data-kind").value = data.kind;
-    byId("step").value = exact(data.step);
-    byId("seed").value = spec.seed;
-    byId("seconds").value = exact(spec.seconds);
+    Object.assign(numbers, { lr: optimizer.lr, iterations: optimizer.iterations, step: data.step, seed: spec.seed, seconds: spec.seconds });
+    Object.assign(numbers, { windows: spec.windows === "auto" ? null : spec.windows, stages: spec.stages, points: spec.points });
+    for (const [id, value] of Object.entries(numbers)) put(byId(id), value);
     byId("stiff").value = spec.stiff === null || spec.stiff === undefined ? "" : String(spec.stiff);
     byId("verify").checked = spec.verify;
     clearError();
@@ -123,16 +117,29 @@ export class Form {
     return this.readNow();
   }
 
+  // Numbers that were typed in another way than this page writes them, such as 2*pi, by the ids of their fields.
+  get typed() {
+    const fields = typable().filter((field) => Number.isFinite(numeric(field.value)) && field.value.trim() !== exact(numeric(field.value)));
+    return Object.fromEntries(fields.map((field) => [field.id, field.value.trim()]));
+  }
+
+  // The same back into their fields, where these have the same numbers.
+  retype(typed) {
+    for (const field of typable()) {
+      const text = Object.hasOwn(typed, field.id) ? typed[field.id] : null;
+      if (typeof text === "string" && numeric(text) === numeric(field.value)) field.value = text;
+    }
+  }
+
   // What was changed since a run with this specification, in words. Sliders of collocation solve by themselves.
   changed(spec) {
-    const same = (left, right) => String(left ?? "").trim() === String(right ?? "").trim();
     const found = [];
-    if (!same(spec.equations, byId("equations").value)) found.push("equations");
-    if (!same(spec.initial, byId("initial").value)) found.push("initial conditions");
+    if (plain(spec.equations) !== plain(byId("equations").value)) found.push("equations");
+    if (plain(spec.initial) !== plain(byId("initial").value)) found.push("initial conditions");
     const ends = ["span-from", "span-to"].map((id) => numeric(byId(id).value));
     if (spec.span && spec.span.some((end, k) => end !== ends[k])) found.push("span");
     const values = this.parameters.values;
-    const moved = Object.entries(spec.params ?? {}).some(([name, value]) => name in values && values[name] !== value);
+    const moved = Object.entries(spec.params ?? {}).some(([name, value]) => Object.hasOwn(values, name) && values[name] !== value);
     if (moved && this.method !== "collocation") found.push("parameters");
     return found;
   }
@@ -210,7 +217,7 @@ export class Form {
   }
 
   async #understood(found, params) {
-    const unknown = (found.missing ?? []).filter((name) => !(name in params));
+    const unknown = (found.missing ?? []).filter((name) => !Object.hasOwn(params, name));
     if (!found.ok && unknown.length) {
       this.parameters.set([...this.parameters.rows.keys(), ...unknown]);
       this.edited();
@@ -226,7 +233,6 @@ export class Form {
     const names = Object.keys(found.parameters ?? {});
     const before = this.parameters.values;
     this.parameters.set(names, { ...found.parameters, ...before }, { ...found.ranges, ...this.parameters.ranges });
-    this.names = found.names;
     this.independent = found.independent;
     byId("mathematics").classList.remove("stale");
     return true;

@@ -1,5 +1,5 @@
 // A number, a slider and the slider's own range for every parameter.
-import { byId, commaHint, element, exact, numeric } from "./dom.js";
+import { byId, commaHint, element, exact, numeric, put } from "./dom.js";
 import { clearError, FieldError, showError } from "./errors.js";
 
 const ONE_COLUMN = "(max-width: 60rem)"; // as in style.css
@@ -38,7 +38,7 @@ export class Parameters {
     this.viewed = viewed;
     matchMedia(ONE_COLUMN).addEventListener("change", () => this.place());
     this.rows = new Map(); // name -> {value, range, ...}
-    this.remembered = new Map(); // of parameters that left the equations, in case they come back
+    this.known = new Map(); // the same and those that left the equations, in case they come back
   }
 
   get values() {
@@ -62,16 +62,14 @@ export class Parameters {
   // These parameters and no others, in this order; values and ranges that are not given stay as they are.
   set(names, values = {}, ranges = {}) {
     const focused = document.activeElement?.id;
-    for (const [name, row] of this.rows) this.remembered.set(name, { value: row.value, range: row.range });
-    const before = this.rows;
+    const given = (all, name) => (Object.hasOwn(all, name) ? all[name] : undefined); // a parameter may be called `constructor`
     this.rows = new Map();
     for (const name of names) {
-      const known = this.remembered.get(name);
-      const value = values[name] ?? known?.value ?? 1;
-      const range = [...(ranges[name] ?? known?.range ?? defaultRange(value))];
-      const row = before.get(name) ?? this.#row(name);
-      Object.assign(row, { value, range });
+      const row = this.known.get(name) ?? this.#row(name);
+      row.value = given(values, name) ?? row.value ?? 1;
+      row.range = [...(given(ranges, name) ?? row.range ?? defaultRange(row.value))];
       this.rows.set(name, row);
+      this.known.set(name, row);
       this.#write(row);
     }
     const wanted = [...this.rows.values()].map((row) => row.box);
@@ -95,7 +93,8 @@ export class Parameters {
 
   #row(name) {
     const id = `parameter-${name}`;
-    const common = { type: "text", inputmode: "decimal", class: "code" };
+    // Where there is one column they are not in the form: they belong to it all the same, for the key Enter.
+    const common = { type: "text", inputmode: "decimal", class: "code", form: "form" };
     const row = {
       name,
       number: element("input", { ...common, id, class: "code value", "data-name": name, "aria-describedby": "error-params" }),
@@ -156,7 +155,7 @@ export class Parameters {
     const [low, high] = row.range;
     for (const [field, number] of [[row.number, row.value], [row.low, low], [row.high, high]]) {
       // Not over what is being typed, nor over what is no number.
-      if (document.activeElement !== field && Number.isFinite(number)) field.value = exact(number);
+      if (document.activeElement !== field && Number.isFinite(number)) put(field, number);
     }
     row.slider.min = low;
     row.slider.max = high;

@@ -1,5 +1,6 @@
 // The outcome of a run in words and figures: the summary line, the diagnosis, windows, table, files.
 import { byId, element, exact, paragraph, sentence, short } from "./dom.js";
+import { runPath } from "./stream.js";
 
 const SHOWN_WINDOWS = 400; // lines in the strip: more cannot be told apart
 
@@ -39,7 +40,7 @@ export function showSummary(run) {
     figure("Error reached", short(summary.reached), "estimated", met ? (summary.success ? "good" : "") : "bad"),
   ];
   if (verified?.source) figures.push(figure("True error", short(verified.true_error), verified.source.startsWith("exact") ? "against the exact solution" : `against ${verified.source}`));
-  else figures.push(figure("True error", "–", run.spec?.verify && !verified ? "being compared" : "not compared"));
+  else figures.push(figure("True error", "–", run.comparing ? "being compared" : "not compared"));
   figures.push(figure("Time", `${short(summary.seconds)} s`), figure("Work", ...work(summary)));
   box.replaceChildren(...figures);
   const words = [];
@@ -57,13 +58,13 @@ export function clearSummary() {
   byId("diagnoses").hidden = true;
 }
 
-// The windows that were accepted, on the axis of the independent variable.
-export function showWindows(span, ends, independent, t) {
-  const all = byId("windows-figure");
-  all.hidden = !ends?.length;
-  if (all.hidden) return;
+// The windows that were accepted, on the axis of the independent variable; `ends` are those of some, where there are many.
+export function showWindows({ windows, ends, solution }) {
+  const { span, independent, t } = solution;
+  byId("windows-figure").hidden = !ends.length;
+  if (!ends.length) return;
   const backwards = span[1] < span[0];
-  const reached = backwards ? Math.min(...ends, ...(t ? [t[0], t.at(-1)] : [])) : Math.max(...ends);
+  const reached = backwards ? Math.min(...ends, t[0], t.at(-1)) : Math.max(...ends);
   const place = (at) => (1000 * (at - span[0])) / (span[1] - span[0]);
   const every = Math.ceil(ends.length / SHOWN_WINDOWS);
   const strip = byId("windows-strip");
@@ -74,7 +75,7 @@ export function showWindows(span, ends, independent, t) {
   };
   const marks = ends.filter((_, k) => k % every === 0).map((end) => `M${place(end).toFixed(2)} 0V10`).join("");
   strip.replaceChildren(make("rect", { x: 0, y: 0, width: Math.max(0, place(reached)), height: 10 }), make("path", { d: marks }));
-  const count = `${ends.length} ${ends.length === 1 ? "window" : "windows"}`;
+  const count = `${windows} ${windows === 1 ? "window" : "windows"}`;
   const finished = Math.abs(span[1] - reached) <= 1e-9 * Math.abs(span[1] - span[0]);
   const goal = finished ? "" : backwards ? ` (the span ends at ${short(span[1], 4)})` : ` of ${short(span[1], 4)}`;
   byId("windows-caption").textContent = `${count}, ${backwards ? "down" : "up"} to ${independent} = ${short(finished ? span[1] : reached, 4)}${goal}`;
@@ -108,5 +109,5 @@ export function showDownloads(run) {
   const kinds = run.summary?.downloads ?? [];
   byId("downloads-part").hidden = !kinds.length;
   byId("downloads").replaceChildren(...kinds.map((kind) => element("li", {},
-    element("a", { class: "button", href: `/api/runs/${encodeURIComponent(run.id)}/download/${kind}`, download: "", id: `download-${kind}` }, FILES[kind] ?? kind))));
+    element("a", { class: "button", href: runPath(run.id, `download/${kind}`), download: "", id: `download-${kind}` }, FILES[kind] ?? kind))));
 }
