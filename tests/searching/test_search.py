@@ -53,7 +53,7 @@ def test_errors_are_true_errors_of_the_best_method(found: Search):
 
 def test_the_sentence_is_true_of_the_figures(found: Search):
     first = max(found.shares, key=found.shares.__getitem__)
-    assert found.sentence.startswith(f"{first.capitalize()} mattered most")
+    assert found.sentence.startswith(f"The {first} mattered most")
     group = {
         choice: 10 ** np.mean([math.log10(t.error) for t in found.tried if getattr(t.structure, first) == choice])
         for choice in found.means[first]

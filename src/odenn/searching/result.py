@@ -185,7 +185,7 @@ class Search:
         best, worst = (f"{group[choice]:.1e} with {_choice(first, choice)}" for choice in (good, bad))
         if not others:
             return f"Only choices of {first} are compared: the error is {best} and {worst}."
-        return f"{first.capitalize()} mattered most: it {account} The mean error (geometric) is {best} and {worst}."
+        return f"The {first} mattered most: it {account} The mean error (geometric) is {best} and {worst}."
 
     def _of_pairs(self) -> str:
         pairs = self.pairs
