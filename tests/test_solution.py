@@ -142,6 +142,14 @@ def test_a_time_just_beyond_the_end_is_told_from_it() -> None:
         growing(end + 1e-8)
 
 
+@pytest.mark.parametrize("t", [1j, [1.0, 2 + 1e-3j], "1"])
+def test_times_that_are_no_real_numbers(solution: odenn.Solution, t: Any) -> None:
+    """Not those of their real part."""
+    for function in (solution, solution.error, solution.derivative):
+        with pytest.raises(TypeError, match="times must be real numbers, got"):
+            function(t)
+
+
 def test_repr_names_the_outcome(solution: odenn.Solution) -> None:
     assert "y1, y2 on [0, 10]: success" in repr(solution)
 

@@ -226,6 +226,8 @@ class Solution:
 
     def _evaluate(self, t: ArrayLike, function: Callable[[Array], Array]) -> Array:
         times = np.asarray(t)
+        if times.dtype.kind in "cSU":  # of which a cast to real numbers would make something
+            raise TypeError(f"times must be real numbers, got {t!r}")
         precision = np.finfo(times.dtype).eps if times.dtype.kind == "f" else 0.0
         times = times.astype(float)
         self._check_times(times, float(precision))
