@@ -5,7 +5,7 @@ import pytest
 
 import odenn
 from odenn.methods.data import CSV, RK4, Euler, Reference, Samples
-from odenn.methods.data_fit import DataFit
+from odenn.methods.data_fit import DataFit, _split
 from odenn.methods.residual import Residual
 from odenn.monitor import Trouble
 from odenn.networks.mlp import MLP
@@ -147,6 +147,33 @@ def test_a_reference_that_ends_before_the_span():
     nowhere = odenn.IVP(lambda t, y: [np.where(t > 0, np.nan, 1.0) * y[0]], y0=[1.0], span=(0, 1))
     with pytest.raises(ValueError, match="no reference data to fit: "):
         fit(nowhere)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.35, 0.6, 0.8])
+def test_the_share_of_samples_that_is_kept_out_of_training(share):
+    """Also of more than half of them; the ends are trained on."""
+    samples = np.arange(10, 1012)
+    adam = TorchOptimiser(iterations=5)
+    training, held = _split(samples, DataFit(validation=share, optimizer=adam), few=48)
+    assert held.size == pytest.approx(1000 * share, abs=1)
+    assert np.array_equal(np.union1d(training, held), samples)
+    assert not np.intersect1d(training, held).size
+    assert {10, 1011} <= {*training.tolist()}
+    assert np.diff(held, prepend=10).max(initial=0) <= 1 / share + 1 if share else not held.size
+
+
+def test_gauss_newton_of_ones_own_takes_few_samples_too():
+    """As many as Levenberg-Marquardt, with which it shares the price of a step; all others check."""
+
+    class Own:
+        paired = True
+        minimise = LevenbergMarquardt().minimise
+
+    samples = np.arange(1000)
+    for optimizer in (LevenbergMarquardt(), Own()):
+        training, check = _split(samples, DataFit(optimizer=optimizer), few=48)
+        assert training.size == 48
+        assert check.size == 952
 
 
 def test_windows_without_samples():

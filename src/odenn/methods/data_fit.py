@@ -456,14 +456,15 @@ def _running_size(problem: IVP, data: Trajectory) -> Array:
 def _split(samples: Indices, method: DataFit, few: int) -> tuple[Indices, Indices]:
     """Samples for training and for checking.
 
-    Levenberg-Marquardt takes a few, denser towards the ends, where a fit runs away first; every fourth or so of the
+    A Gauss-Newton method takes a few, denser towards the ends, where a fit runs away first; every fourth or so of the
     others checks, so that the network is never judged by what it has seen alone.
     """
     if samples.size <= FEWEST:
         return samples, samples
-    held = samples[1:-1][:: max(2, round(1 / method.validation))] if method.validation > 0 else samples[:0]
+    inner = samples[1:-1]
+    held = inner[np.diff(np.floor(method.validation * np.arange(-1, inner.size))) > 0]  # that share of them, spread out
     free = np.setdiff1d(samples, held)
-    if isinstance(method.optimizer, LevenbergMarquardt) and free.size > few:
+    if method.optimizer.paired and free.size > few:
         places = (1 - np.cos(np.pi * (np.arange(few) + 0.5) / few)) / 2
         chosen = np.unique(np.round(places * (free.size - 1)).astype(int))
         return free[chosen], np.setdiff1d(samples, free[chosen])
