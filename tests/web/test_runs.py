@@ -37,6 +37,8 @@ SLOW: dict[str, Any] = {  # Adam, which takes all its iterations
     "verify": False,
 }
 
+ENDLESS = {"equations": "x'' = -x; x(0) = 1, x'(0) = 0", "span": [0, 1e9], "verify": False, "seconds": 15}
+
 
 def test_linear_pair_as_in_python(served: Any) -> None:
     """Bit for bit."""
@@ -157,7 +159,7 @@ def test_queue_tells_the_place(served: Any) -> None:
         with served.client() as other, other.stream("POST", "/api/runs", json=SLOW) as second:
             event = json.loads(next(second.iter_lines()))
             assert (event["event"], event["ahead"]) == ("queued", 0)
-    _settle(served)
+    _settle(served.server.training)
 
 
 def test_a_run_that_waits_can_be_stopped_and_left(serving: Any) -> None:
@@ -188,10 +190,9 @@ def test_a_run_that_waits_can_be_stopped_and_left(serving: Any) -> None:
 
 
 def test_reading_waits_for_no_run(serving: Any) -> None:
-    endless = {"equations": "x'' = -x; x(0) = 1, x'(0) = 0", "span": [0, 1e9], "verify": False}
     with serving(Limits(seconds=20.0), quick=1, training=1) as served, ExitStack() as stack:
         client = stack.enter_context(served.client())
-        response = stack.enter_context(client.stream("POST", "/api/runs", json=endless))
+        response = stack.enter_context(client.stream("POST", "/api/runs", json=ENDLESS))
         assert any(json.loads(line)["event"] == "progress" for line in response.iter_lines())
         began = time.monotonic()
         assert served.read("y' = -y; y(0) = 1")["ok"]
@@ -212,7 +213,7 @@ def test_a_run_is_compared_afterwards(served: Any) -> None:
         lines = response.iter_lines()
         run = next(json.loads(line)["run"] for line in lines if '"started"' in line)
         assert served.post(f"/api/runs/{run}/verify", {}).status_code == 409
-    _settle(served)
+    _settle(served.server.training)
 
 
 def test_many_windows(served: Any) -> None:
@@ -259,8 +260,7 @@ def test_stop_keeps_the_best_so_far(served: Any) -> None:
 
 
 def test_stop_of_a_long_collocation(served: Any) -> None:
-    content = {"equations": "x'' = -x; x(0) = 1, x'(0) = 0", "span": [0, 1e9], "verify": False, "seconds": 15}
-    with served.client() as client, client.stream("POST", "/api/runs", json=content) as response:
+    with served.client() as client, client.stream("POST", "/api/runs", json=ENDLESS) as response:
         events = []
         for line in response.iter_lines():
             events.append(json.loads(line))
@@ -280,13 +280,12 @@ def test_a_closed_connection_ends_the_run(served: Any) -> None:
         for line in response.iter_lines():
             if json.loads(line)["event"] == "progress":
                 break
-    _settle(served)
+    _settle(served.server.training)
 
 
-def _settle(served: Any) -> None:
-    """Wait until no training runs or waits: long before SLOW would have ended."""
+def _settle(lane: workers.Lane) -> None:
+    """Wait until nothing runs or waits: long before SLOW or ENDLESS would have ended."""
     deadline = time.monotonic() + 6
-    lane = served.server.training
     while lane._busy or lane._waiting:
         assert time.monotonic() < deadline, (lane._busy, lane._waiting)
         time.sleep(0.05)
@@ -298,6 +297,23 @@ def test_a_dead_worker_is_replaced(served: Any) -> None:
         psutil.Process(pid).kill()
     time.sleep(0.2)
     assert served.the(served.run(), "summary")["success"]
+
+
+def test_a_run_that_is_left_while_its_worker_starts(serving: Any) -> None:
+    """The new worker is told, and stays for the next run."""
+    with serving(Limits(), quick=1, training=1) as served:
+        served.run()
+        lane = served.server.quick
+        (killed,) = lane.pids
+        psutil.Process(killed).kill()
+        time.sleep(0.2)
+        with served.client() as client, client.stream("POST", "/api/runs", json=ENDLESS):
+            while killed in lane.pids or not lane.pids:
+                time.sleep(0.01)
+        started = lane.pids
+        _settle(lane)
+        assert served.the(served.run(), "summary")["success"]
+        assert lane.pids == started
 
 
 def test_limits_free_what_they_end(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:

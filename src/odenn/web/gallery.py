@@ -8,55 +8,41 @@ from typing import Any
 
 from odenn import zoo
 
-_PARAMETERS: dict[str, tuple[str, dict[str, float], dict[str, tuple[float, float]]]] = {
-    # name: text with letters for the constants, their values in the zoo, and how far the sliders go
-    "harmonic": ("y'' = -k*y; y(0) = 0, y'(0) = 1", {"k": 1.0}, {"k": (0.0, 4.0)}),
+_VAN_DER_POL = "y'' = mu*(1 - y^2)*y' - y; y(0) = 2, y'(0) = 0"
+_WITH_PARAMETERS: dict[str, tuple[str, dict[str, tuple[float, float, float]]]] = {
+    # text with letters for the constants; their values in the zoo, and from where to where their sliders go
+    "harmonic": ("y'' = -k*y; y(0) = 0, y'(0) = 1", {"k": (1.0, 0.0, 4.0)}),
     "damped-oscillator": (
         "y'' = -c*y' - k*y; y(0) = 1, y'(0) = 0",
-        {"c": 0.4, "k": 4.0},
-        {"c": (0.0, 2.0), "k": (0.5, 10.0)},
+        {"c": (0.4, 0.0, 2.0), "k": (4.0, 0.5, 10.0)},
     ),
     "forced-oscillator": (
         "y'' = cos(w*t) - c*y' - k*y; y(0) = 0, y'(0) = 0",
-        {"w": 3.0, "c": 0.4, "k": 4.0},
-        {"w": (0.5, 5.0), "c": (0.0, 2.0), "k": (0.5, 10.0)},
+        {"w": (3.0, 0.5, 5.0), "c": (0.4, 0.0, 2.0), "k": (4.0, 0.5, 10.0)},
     ),
     "species-chain": (
         "a' = -k1*a, b' = k1*a - k2*b, c' = k2*b; a(0) = 1, b(0) = 0, c(0) = 0",
-        {"k1": 2.0, "k2": 0.5},
-        {"k1": (0.1, 5.0), "k2": (0.1, 5.0)},
+        {"k1": (2.0, 0.1, 5.0), "k2": (0.5, 0.1, 5.0)},
     ),
-    "riccati": ("y' = 1 + b*y - y^2; y(0) = 0", {"b": 2.0}, {"b": (0.0, 4.0)}),
+    "riccati": ("y' = 1 + b*y - y^2; y(0) = 0", {"b": (2.0, 0.0, 4.0)}),
     "lotka-volterra": (
         "x' = a*x - x*y, y' = x*y - c*y; x(0) = 1, y(0) = 1",
-        {"a": 1.5, "c": 3.0},
-        {"a": (0.5, 3.0), "c": (0.5, 5.0)},
+        {"a": (1.5, 0.5, 3.0), "c": (3.0, 0.5, 5.0)},
     ),
-    "van-der-pol-5": (
-        "y'' = mu*(1 - y^2)*y' - y; y(0) = 2, y'(0) = 0",
-        {"mu": 5.0},
-        {"mu": (0.0, 10.0)},
-    ),
+    "van-der-pol-5": (_VAN_DER_POL, {"mu": (5.0, 0.0, 10.0)}),
+    "van-der-pol-1000": (_VAN_DER_POL, {"mu": (1000.0, 100.0, 2000.0)}),
     "kepler": (
         "x'' = -x/(x^2 + y^2)^1.5, y'' = -y/(x^2 + y^2)^1.5; x(0) = 0.4, y(0) = 0, x'(0) = 0, y'(0) = v",
-        {"v": 2.0},
-        {"v": (1.2, 2.1)},
+        {"v": (2.0, 1.2, 2.1)},
     ),
-    "pendulum": ("y'' = -sin(y); y(0) = a, y'(0) = 0", {"a": 3.0}, {"a": (0.1, 3.1)}),
+    "pendulum": ("y'' = -sin(y); y(0) = a, y'(0) = 0", {"a": (3.0, 0.1, 3.1)}),
     "lorenz": (
         "x' = sigma*(y - x), y' = x*(rho - z) - y, z' = x*y - 8/3*z; x(0) = 1, y(0) = 1, z(0) = 1",
-        {"sigma": 10.0, "rho": 28.0},
-        {"sigma": (1.0, 20.0), "rho": (0.5, 40.0)},
+        {"sigma": (10.0, 1.0, 20.0), "rho": (28.0, 0.5, 40.0)},
     ),
     "fitzhugh-nagumo": (
         "v' = v - v^3/3 - w + I, w' = 0.08*(v + 0.7 - 0.8*w); v(0) = -1, w(0) = 1",
-        {"I": 0.5},
-        {"I": (0.0, 1.5)},
-    ),
-    "van-der-pol-1000": (
-        "y'' = mu*(1 - y^2)*y' - y; y(0) = 2, y'(0) = 0",
-        {"mu": 1000.0},
-        {"mu": (100.0, 2000.0)},
+        {"I": (0.5, 0.0, 1.5)},
     ),
 }
 
@@ -106,15 +92,15 @@ def gallery() -> list[Entry]:
     entries: list[Entry] = []
     for problem in zoo.all_problems():
         if problem.text is not None:
-            text, params, ranges = _PARAMETERS.get(problem.name, (problem.text, {}, {}))
+            text, parameters = _WITH_PARAMETERS.get(problem.name, (problem.text, {}))
             entries.append(
                 Entry(
                     name=problem.name,
                     title=problem.title,
                     equations=text,
                     span=problem.span,
-                    params=params,
-                    ranges=ranges,
+                    params={name: value for name, (value, _, _) in parameters.items()},
+                    ranges={name: (low, high) for name, (_, low, high) in parameters.items()},
                     stiff=problem.stiff,
                 )
             )

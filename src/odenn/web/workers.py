@@ -207,6 +207,8 @@ class Lane:
         if job.run:
             answers.add(_line({"event": "started", "run": job.run}))
         worker.send({"job": job.number, "kind": job.kind, "argument": dict(job.argument)})
+        if job.stopped is not None:  # while its worker started
+            worker.send({"stop": job.number})
         watch = asyncio.create_task(self._watch(worker, job, answers))
         try:
             await _listen(worker, job, answers)

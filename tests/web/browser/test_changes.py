@@ -93,9 +93,7 @@ def test_lost_server_leaves_the_curve(workshop: Workshop) -> None:
 def test_earlier_equations(workshop: Workshop) -> None:
     """Results beside equations that were changed say so, until the text comes back; a new run starts without them."""
     page = workshop.page
-    workshop.fill(equations="y' = -y", initial="y(0) = 1", span_to="3")
-    workshop.without_comparison()
-    workshop.solve()
+    workshop.solve_alone(equations="y' = -y", initial="y(0) = 1", span_to="3")
     notes = page.locator(".earlier >> visible=true")
     expect(notes).to_have_count(0)
     workshop.fill(equations="y' = -2*y", span_to="4")
@@ -117,9 +115,7 @@ def test_earlier_equations(workshop: Workshop) -> None:
 def test_blow_up_can_be_read(workshop: Workshop) -> None:
     """The axis ends where the curve leaves what can be seen; both axes can be logarithmic."""
     page = workshop.page
-    workshop.fill(equations="y' = y^2", initial="y(0) = 1", span_to="3")
-    workshop.without_comparison()
-    workshop.solve()
+    workshop.solve_alone(equations="y' = y^2", initial="y(0) = 1", span_to="3")
     page.wait_for_function("() => document.getElementById('plot')._fullLayout.yaxis.range[1] < 100")
     assert page.evaluate("document.getElementById('plot')._fullLayout.yaxis.range[1]") > 40  # 1/(1 - t) at 98 % of 1
     assert "98 %" in page.inner_text("#plot-caption")
@@ -187,9 +183,7 @@ def test_phase_axes_of_problems_with_the_same_names(workshop: Workshop) -> None:
 
 def test_runs_of_one_component_differ_by_colour(workshop: Workshop) -> None:
     page = workshop.page
-    workshop.fill(equations="y' = -k*y", initial="y(0) = 1", span_to="3")
-    workshop.without_comparison()
-    workshop.solve()
+    workshop.solve_alone(equations="y' = -k*y", initial="y(0) = 1", span_to="3")
     page.click("#pin")
     workshop.fill(parameter_k="2")
     workshop.solve()
@@ -233,9 +227,7 @@ def test_slider_ranges(workshop: Workshop) -> None:
 def test_numbers_as_people_write_them(workshop: Workshop) -> None:
     """A multiple of pi is read; a decimal comma is told from a point; a span may go down."""
     page = workshop.page
-    workshop.fill(equations="y' = -y", initial="y(5) = 1", span_from="5", span_to="0")
-    workshop.without_comparison()
-    workshop.solve()
+    workshop.solve_alone(equations="y' = -y", initial="y(5) = 1", span_from="5", span_to="0")
     expect(page.locator("#windows-caption")).to_contain_text("down to t = 0")
     assert "5" not in page.inner_text("#windows-caption").partition("down")[2]
     workshop.fill(equations="y' = cos(t)", initial="y(0) = -1", span_from="0", span_to="2*pi")
@@ -288,9 +280,7 @@ def test_table_on_a_phone(workshops: Callable[..., Workshop]) -> None:
     """It scrolls inside its card and can be reached by keyboard; every tab can be seen."""
     workshop = workshops(viewport={"width": 390, "height": 844})
     page = workshop.page
-    workshop.fill(equations="x' = y\ny' = -x", initial="x(0) = 1, y(0) = 0", span_to="3")
-    workshop.without_comparison()
-    workshop.solve()
+    workshop.solve_alone(equations="x' = y\ny' = -x", initial="x(0) = 1, y(0) = 0", span_to="3")
     box = page.locator("#values-scroll")
     assert box.evaluate("box => box.scrollWidth > box.clientWidth && box.getBoundingClientRect().right <= innerWidth")
     assert box.evaluate("box => box.tabIndex === 0 && getComputedStyle(box).overflowX === 'auto'")

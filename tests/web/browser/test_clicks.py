@@ -108,9 +108,7 @@ def test_typing_after_a_slider(workshop: Workshop) -> None:
 
 def test_a_slow_run_of_a_slider_stays_stopped(workshop: Workshop) -> None:
     page = workshop.page
-    workshop.fill(equations="x'' = -w*x", initial="x(0) = 1, x'(0) = 0", span_to="5")
-    workshop.without_comparison()
-    workshop.solve()
+    workshop.solve_alone(equations="x'' = -w*x", initial="x(0) = 1, x'(0) = 0", span_to="5")
     page.check("#verify")
     workshop.fill(span_to="1e9")
     paths = requested(workshop)

@@ -26,9 +26,7 @@ def solved(workshop: Workshop) -> tuple[Workshop, odenn.Solution]:
     """A run on the page, and the same in Python."""
     workshop.fill(equations=EQUATIONS, initial=INITIAL, span_to="4")
     expect(workshop.page.locator(".parameter")).to_have_count(2)
-    workshop.fill(parameter_c="0.5", parameter_k="3")
-    workshop.without_comparison()
-    workshop.solve()
+    workshop.solve_alone(parameter_c="0.5", parameter_k="3")
     problem = odenn.parse(EQUATIONS, initial=INITIAL, span=SPAN, params={"c": 0.5, "k": 3.0})
     return workshop, odenn.solve(problem)
 

@@ -99,9 +99,7 @@ def test_errors_while_typing(workshop: Workshop) -> None:
 
 def test_no_solution_beyond_a_pole(workshop: Workshop) -> None:
     """A blow-up is a result, not a success: the curve up to it, and the reason in words."""
-    workshop.fill(equations="y' = y^2", initial="y(0) = 1", span_to="3")
-    workshop.without_comparison()
-    workshop.solve()
+    workshop.solve_alone(equations="y' = y^2", initial="y(0) = 1", span_to="3")
     assert workshop.status.startswith("Not solved")
     assert "blow" in workshop.figure("Result")
     assert workshop.page.inner_text("#diagnoses")

@@ -98,9 +98,7 @@ def test_training(workshop: Workshop, method: str) -> None:
 def test_plots(workshop: Workshop) -> None:
     """Every tab draws what it says; components can be left out; runs that are kept are told apart by what differs."""
     workshop.fill(equations="x' = a*x - x*y\ny' = x*y - 3*y", initial="x(0) = 1, y(0) = 1")
-    workshop.without_comparison()
-    workshop.fill(parameter_a="1.5")
-    workshop.solve()
+    workshop.solve_alone(parameter_a="1.5")
     assert {trace["name"] for trace in workshop.traces()} == {"x", "y"}
     workshop.page.click("#pin")
     workshop.page.check("#verify")
@@ -171,9 +169,7 @@ def test_unknown_names_become_parameters(workshop: Workshop) -> None:
     assert workshop.page.get_attribute("#parameter-rate-slider", "max") == "50"
     workshop.fill(equations="y' = -rate*y")
     expect(workshop.page.locator(".parameter")).to_have_count(1)
-    workshop.without_comparison()
-    workshop.fill(**{"parameter-rate": "70"})
-    workshop.solve()
+    workshop.solve_alone(**{"parameter-rate": "70"})
     assert workshop.page.get_attribute("#parameter-rate-slider", "max") == "200"  # room on both sides
     np.testing.assert_allclose(workshop.table()[1][1], np.exp(-70.0), atol=1e-6)
 

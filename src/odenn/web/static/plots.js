@@ -12,14 +12,14 @@ const PALETTES = {
     ink: "#e7eaed", muted: "#a9b2bc", grid: "#333a41", surface: "#1a1e22",
   },
 };
-export const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 const CONFIG = {
   responsive: true, displaylogo: false,
   showSendToCloud: false, plotlyServerURL: "", // nothing leaves this page
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage", "resetCameraLastSave3d", "zoom2d", "zoom3d", "hoverClosestCartesian", "hoverCompareCartesian", "toggleSpikelines"],
 };
 
-export const palette = () => {
+const palette = () => {
   const chosen = document.documentElement.dataset.theme;
   const dark = chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
   return PALETTES[dark ? "dark" : "light"];
@@ -33,8 +33,6 @@ const escaped = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", 
 const printed = (name) => escaped(name).replace(/^(\D+?)_?(\d+)$/, "$1<sub>$2</sub>");
 
 const derivativeName = (name) => `${printed(name)}′`;
-
-const sizes = (values) => values.map((value) => (value === null || value === 0 ? null : Math.abs(value)));
 
 // Ticks at powers of ten alone, unless the values span less than two.
 function logarithmic(traces, most = 9) {
@@ -71,6 +69,10 @@ function line(run, k, name, x, y, more = {}) {
     line: { color: coloured(run, k), dash: DASHES[run.dash % DASHES.length], width: 2, simplify: false, ...style }, ...rest,
   };
 }
+
+// The size of what may be of either sign, for a logarithmic axis.
+const sizeLine = (run, k, name, x, values, more) =>
+  line(run, k, name, x, values.map((value) => (value === null || value === 0 ? null : Math.abs(value))), more);
 
 // Every run's shown components.
 function* shown(runs, view) {
@@ -133,15 +135,15 @@ function errorPlot(runs, view) {
   for (const { run, k, print } of shown(runs, view)) {
     const { t, error, tolerance } = run.solution;
     const { verified } = run;
-    if (error?.[k]) traces.push(line(run, k, print, t, sizes(error[k])));
+    if (error?.[k]) traces.push(sizeLine(run, k, print, t, error[k]));
     if (run.dash) continue;
     if (tolerance?.[k]) {
       kinds.add("tolerance");
-      traces.push(line(run, k, `tolerance of ${print}`, t, sizes(tolerance[k]), { line: TOLERANCE, opacity: 0.7, showlegend: false }));
+      traces.push(sizeLine(run, k, `tolerance of ${print}`, t, tolerance[k], { line: TOLERANCE, opacity: 0.7, showlegend: false }));
     }
     if (verified?.difference?.[k]) {
       kinds.add("true error");
-      traces.push(line(run, k, `true error of ${print}`, verified.t, sizes(verified.difference[k]), { line: TRUE_ERROR, showlegend: false }));
+      traces.push(sizeLine(run, k, `true error of ${print}`, verified.t, verified.difference[k], { line: TRUE_ERROR, showlegend: false }));
     }
   }
   if (kinds.has("tolerance")) traces.push(legendOnly("tolerance", TOLERANCE));
@@ -155,7 +157,7 @@ function errorPlot(runs, view) {
 function defectPlot(runs, view) {
   const traces = [];
   for (const { run, k, print } of shown(runs, view)) {
-    if (run.solution.residual?.[k]) traces.push(line(run, k, print, run.solution.t, sizes(run.solution.residual[k])));
+    if (run.solution.residual?.[k]) traces.push(sizeLine(run, k, print, run.solution.t, run.solution.residual[k]));
   }
   return {
     traces, y: { ...logarithmic(traces), title: { text: "defect" } },
@@ -172,7 +174,7 @@ function comparisonPlot(runs, view) {
     const every = Math.max(1, Math.floor(verified.t.length / 40));
     const thin = (values) => values.filter((_, j) => j % every === 0);
     traces.push(line(run, k, `${print} reference`, thin(verified.t), thin(verified.y[k]), { mode: "markers", marker: { color: coloured(run, k), size: 6, symbol: "circle-open" } }));
-    traces.push(line(run, k, `${print} difference`, verified.t, sizes(verified.difference[k]), { yaxis: "y2", line: { width: 1.5 }, showlegend: false }));
+    traces.push(sizeLine(run, k, `${print} difference`, verified.t, verified.difference[k], { yaxis: "y2", line: { width: 1.5 }, showlegend: false }));
   }
   const source = runs.find((run) => run.verified?.y)?.verified.source;
   return {
@@ -245,7 +247,6 @@ export const TIMED = ["solution", "error", "defect", "comparison"]; // over the 
 const KINDS = {
   solution: solutionPlot, error: errorPlot, defect: defectPlot, comparison: comparisonPlot, training: trainingPlot, phase: phasePlot,
 };
-
 
 const LEAST_PART = 0.2; // of the span: a solution on less would be a line on the edge of the plot
 
