@@ -9,7 +9,7 @@ figures are errors of y in the midst of the jumps, in units of 1e-9 max |y|:
 1. The Radau collocation of make_references.py on windows that it chose itself in 80-bit floating point, solved again on
    the same windows with one thing rounded to double precision: the states at the ends of the windows, as solvers store
    them, or what goes into the right-hand side and what comes out. The difference to 80 bits throughout is what that
-   rounding does. Twenty choices of windows for every degree; how far their solutions are apart shows what 80 bits leave.
+   rounding does. Twenty choices of windows for every degree; the scatter of their solutions is what 80 bits leave.
 2. odenn, against the same collocation, at 16 tolerances from 0.8 to 1.25 times each: how many ended with success, how
    many of these wrongly, true error and estimate, median and largest.
 """
