@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.sync_api import Request, Route, expect
 
 from .conftest import Workshop
@@ -65,10 +66,10 @@ def test_connection_that_is_cut(workshop: Workshop) -> None:
 def test_equations_change_while_it_trains(workshop: Workshop) -> None:
     """What is drawn is of the run, whatever the form has become."""
     page = workshop.page
-    workshop.fill(equations="u' = v\nv' = -u", initial="u(0) = 1, v(0) = 0", span_to="5")
+    workshop.fill(equations="u' = v\nv' = 5*(1 - u^2)*v - u", initial="u(0) = 2, v(0) = 0", span_to="20")
     workshop.choose("residual")
     page.select_option("#optimizer", "adam")
-    workshop.fill(hidden="8, 8", rtol="1e-9")
+    workshop.fill(hidden="16, 16", rtol="1e-9")
     workshop.without_comparison()
     workshop.advanced(iterations="100000", windows="1")
     workshop.started()
@@ -136,6 +137,42 @@ def test_two_links_at_once(workshops: Callable[..., Workshop]) -> None:
     assert page.locator("#runs").inner_text().count("span") == 2
     assert {trace["name"].split(" ")[0] for trace in workshop.traces()} == {"z"}
     assert page.input_value("#equations") == "z' = -z"
+
+
+@pytest.mark.parametrize(
+    ("anchor", "width", "target"), [(".skip", 1440, "results"), ("#parameters-note a", 390, "parameters-place")]
+)
+def test_links_within_the_page(workshops: Callable[..., Workshop], anchor: str, width: int, target: str) -> None:
+    """They lead there, and leave the address alone, which holds the state."""
+    workshop = workshops(viewport={"width": width, "height": 844})
+    page = workshop.page
+    page.select_option("#gallery", "damped-oscillator")
+    expect(page.locator("#values tbody tr")).to_have_count(11)
+    workshop.finished()
+    page.wait_for_function("() => location.hash.length > 100")
+    before = page.url
+    page.focus(anchor)
+    page.keyboard.press("Enter")
+    page.wait_for_function("id => document.activeElement.id === id", arg=target)
+    assert page.evaluate("id => document.getElementById(id).getBoundingClientRect().top < innerHeight", target)
+    page.wait_for_timeout(100)
+    assert workshop.status.startswith("Solved.")
+    assert page.url == before
+
+
+def test_a_parameter_that_was_wrong_comes_back(workshop: Workshop) -> None:
+    """Without its mistake."""
+    page = workshop.page
+    workshop.fill(equations="y' = -y/k", initial="y(0) = 1", span_to="1")
+    expect(page.locator(".parameter")).to_have_count(1)
+    workshop.fill(parameter_k="one")
+    workshop.started()
+    workshop.error("params")
+    workshop.fill(equations="y' = -y")
+    expect(page.locator(".parameter")).to_have_count(0)
+    workshop.solve_alone(equations="y' = -y/k")
+    assert page.input_value("#parameter-k") == "1"
+    assert workshop.status.startswith("Solved.")
 
 
 def test_a_file_chosen_after_another(workshop: Workshop) -> None:

@@ -602,6 +602,14 @@ function wire() {
       submit();
     }
   });
+  for (const within of document.querySelectorAll("a[href^='#']")) {
+    within.addEventListener("click", (event) => {
+      event.preventDefault(); // what follows the # in the address is the state
+      const target = byId(within.hash.slice(1));
+      target.scrollIntoView();
+      target.focus();
+    });
+  }
   byId("stop").addEventListener("click", async () => {
     restoring = null;
     const run = active?.run;

@@ -63,6 +63,7 @@ export class Parameters {
   set(names, values = {}, ranges = {}) {
     const focused = document.activeElement?.id;
     const given = (all, name) => (Object.hasOwn(all, name) ? all[name] : undefined); // a parameter may be called `constructor`
+    for (const [name, row] of this.rows) if (!names.includes(name)) this.#leave(row);
     this.rows = new Map();
     for (const name of names) {
       const row = this.known.get(name) ?? this.#row(name);
@@ -89,6 +90,12 @@ export class Parameters {
     const place = byId(narrow ? "parameters-place" : "parameters-home");
     if (field.parentElement !== place) place.append(field);
     byId("parameters-note").hidden = !narrow || field.hidden;
+  }
+
+  // What was wrong with it goes with it.
+  #leave(row) {
+    row.number.removeAttribute("aria-invalid");
+    if (!Number.isFinite(row.value)) this.known.delete(row.name);
   }
 
   #row(name) {
