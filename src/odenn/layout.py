@@ -30,6 +30,7 @@ class Layout(NamedTuple):
     source: NDArray[np.int64]
     offsets: NDArray[np.int64]  # (levels + 1,) where the states of each level begin
     power: Array  # (N,) how many integrations lie between state r and its component's highest derivative
+    component: NDArray[np.int64]  # (N,) to which state r belongs
     fold: Array  # (N, n) 1 where state r belongs to component i
 
     @classmethod
@@ -41,6 +42,6 @@ class Layout(NamedTuple):
         source = [i if orders[i] == level + 1 else n + place[level + 1, i] for level, i in states]
         power = [float(orders[i] - level) for level, i in states]
         offsets = np.searchsorted([level for level, _ in states], range(max(orders) + 1))
-        fold = np.zeros((len(states), n))
-        fold[range(len(states)), [i for _, i in states]] = 1.0
-        return cls(n, np.array(source), offsets.astype(np.int64), np.array(power), fold)
+        component = np.array([i for _, i in states])
+        fold = (component[:, np.newaxis] == np.arange(n)).astype(float)
+        return cls(n, np.array(source), offsets.astype(np.int64), np.array(power), component, fold)

@@ -53,38 +53,62 @@ def test_raising_the_degree_converges_spectrally() -> None:
     assert all(b < 0.02 * a for a, b in pairwise(errors))
 
 
-def test_stage_inverses_solve_the_newton_system() -> None:
-    """(I - h K x J) X = R against the assembled matrix, for first and second order."""
+@pytest.mark.parametrize("kernels", [numpy_kernels, loops])
+@pytest.mark.parametrize("orders", [(1, 1), (2, 2), (2, 1), (3, 1, 2), (1,) * 12, (2, 1) * 6])
+def test_stage_inverses_solve_the_newton_system(orders: tuple[int, ...], kernels: Any) -> None:
+    """(I - h K x J) X = R against the assembled matrix."""
     rng = np.random.default_rng(0)
     T = tables(5, 7, 4)
     m, h = 5, 0.3
     K = T.integral.T
-    for orders in ((1, 1), (2, 2), (2, 1)):
-        layout = Layout.of(orders)
-        n, N = 2, sum(orders)
-        J, R = rng.normal(size=(n, N)), rng.normal(size=(n, m))
-        A = np.eye(n * m)
-        for r in range(N):
-            power = int(layout.power[r])
-            column = np.outer(J[:, r], layout.fold[r])  # component i <- component j
-            A -= np.kron(column, np.linalg.matrix_power(h * K, power))
-        inverses = engine.stage_inverses(J, h, layout.power, layout.fold, T.solver)
-        X = engine.solve_stages(inverses, T.solver, R)
-        np.testing.assert_allclose(A @ X.reshape(-1), R.reshape(-1), atol=1e-9)
+    layout = Layout.of(orders)
+    n, N = len(orders), sum(orders)
+    J, R = rng.normal(size=(n, N)), rng.normal(size=(n, m))
+    A = np.eye(n * m)
+    for r in range(N):
+        power = int(layout.power[r])
+        column = np.outer(J[:, r], layout.fold[r])  # component i <- component j
+        A -= np.kron(column, np.linalg.matrix_power(h * K, power))
+    inverses = kernels.stage_inverses(J, kernels.band(J, layout), h, layout, T.solver)
+    X = kernels.solve_stages(inverses, T.solver, R.copy())
+    np.testing.assert_allclose(A @ X.reshape(-1), R.reshape(-1), atol=1e-9)
 
 
 @pytest.mark.parametrize("kernels", [numpy_kernels, loops])
-def test_banded_stages_solve_what_dense_ones_do(kernels: Any) -> None:
+@pytest.mark.parametrize("order", [1, 2])
+def test_banded_stages_solve_what_dense_ones_do(order: int, kernels: Any) -> None:
     """Two diagonals below, one above, and small pivots, so that rows are exchanged."""
     rng = np.random.default_rng(1)
     n, h, T = 60, 0.7, tables(5, 7, 4)
-    J = np.triu(np.tril(rng.normal(size=(n, n)), 1), -2)
-    np.fill_diagonal(J, 1.0 / (h * T.solver.eigenvalues[0].real))
-    R, power = rng.normal(size=(n, 5)), np.ones(n)
-    stages = kernels.stage_inverses(J, h, power, np.eye(n), T.solver)
-    assert kernels.stage_work(stages) < n**3 / 10
-    X = kernels.solve_stages(stages, T.solver, R)
-    np.testing.assert_allclose(X - h * J @ X @ T.integral, R, atol=1e-9)
+    layout = Layout.of((order,) * n)
+    J = np.zeros((n, order * n))
+    for level in range(order):
+        J[:, level * n : (level + 1) * n] = np.triu(np.tril(rng.normal(size=(n, n)), 1), -2)
+    np.fill_diagonal(J, 1.0 / (h * T.solver.eigenvalues[0].real) ** order)
+    R = rng.normal(size=(n, 5))
+    stages = kernels.stage_inverses(J, kernels.band(J, layout), h, layout, T.solver)
+    if order == 1 or kernels is loops:
+        assert kernels.stage_work(stages) < n**3 / 10
+    X = kernels.solve_stages(stages, T.solver, R.copy())
+    hK = h * T.integral
+    driven = sum(
+        J[:, level * n : (level + 1) * n] @ X @ np.linalg.matrix_power(hK, order - level) for level in range(order)
+    )
+    np.testing.assert_allclose(X - driven, R, atol=1e-8)
+
+
+@pytest.mark.parametrize("orders", [(1, 1), (2, 2), (3, 1, 2), (1,) * 12, (2, 1) * 6])
+def test_the_loops_assemble_the_states_that_array_operations_do(orders: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(2)
+    layout, K = Layout.of(orders), tables(5, 7, 4).integral
+    F, za = rng.normal(size=(len(orders), 5)), rng.normal(size=(sum(orders), 5))
+    states = [np.empty_like(za), np.empty_like(za)]
+    for kernels, Z in zip((numpy_kernels, loops), states, strict=True):
+        kernels.assemble(F, za, 0.3 * K, layout, Z)
+    np.testing.assert_allclose(states[0], states[1], atol=1e-14)
+    # The derivative of a state is the state above it: integrated again it is the state.
+    slopes = np.concatenate((F, states[0]))[layout.source]
+    np.testing.assert_allclose(za + slopes @ (0.3 * K), states[0], atol=1e-14)
 
 
 def test_the_difference_jacobian_follows_a_coupling_that_appears_later() -> None:
@@ -168,7 +192,8 @@ def test_compiled_and_plain_engines_agree(text: str, compiled: odenn.Collocation
     plain, fast = odenn.solve(problem, rtol=1e-8), odenn.solve(problem, rtol=1e-8, method=compiled)
     t = np.linspace(0, 10, 40)
     np.testing.assert_allclose(fast(t), plain(t), rtol=1e-9, atol=1e-12)
-    assert abs(fast.stats.windows - plain.stats.windows) <= 2
+    # Not the same: Newton's method is tried a window sooner or later where sweeps cost something else.
+    assert abs(fast.stats.windows - plain.stats.windows) <= 0.1 * plain.stats.windows + 1
 
 
 def test_jittable_functions_compile_and_others_say_why_not(compiled: odenn.Collocation) -> None:

@@ -94,7 +94,7 @@ class Features:
         if not 0 < self.slopes[0] <= self.slopes[1] <= 40:
             raise ValueError(f"`slopes` must be two numbers, 0 < least <= largest <= 40, got {self.slopes!r}")
 
-    def tables(self, rtol: float, *, stiff: bool) -> Tables:
+    def tables(self, rtol: float, *, stiff: bool, constant: bool = False) -> Tables:
         """Tables; they do not depend on the tolerance. A stiff solver is not available: `solver` is empty."""
         return _feature_tables(self)[0]
 

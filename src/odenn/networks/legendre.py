@@ -73,9 +73,9 @@ def stage_solver(integral: Array) -> StageSolver:
     inverse = np.linalg.inv(V)
     keep = eigenvalues.imag >= 0
     factor = np.where(eigenvalues[keep].imag > 0, 2.0, 1.0)
-    left = np.ascontiguousarray(inverse[keep].T).astype(complex)
-    right = np.ascontiguousarray((V[:, keep] * factor).T).astype(complex)
-    return StageSolver(left, right, eigenvalues[keep].astype(complex))
+    left = np.ascontiguousarray(inverse[keep].T, dtype=complex).view(float)
+    back = np.ascontiguousarray(np.conj(V[:, keep] * factor), dtype=complex)  # Re(x w) = Re x Re w - Im x Im w
+    return StageSolver(left, np.ascontiguousarray(back.view(float).T), eigenvalues[keep].astype(complex))
 
 
 def _extrapolation(nodes: Array, weights: Array, ratio: float, keep: int) -> Array:
@@ -154,11 +154,16 @@ class Legendre:
             if value is not None and not (isinstance(value, int) and 2 <= value <= most):
                 raise ValueError(f"`{name}` must be a whole number from 2 to {most} or None, got {value!r}")
 
-    def tables(self, rtol: float, *, stiff: bool) -> Tables:
-        """Tables for a local relative tolerance."""
+    def tables(self, rtol: float, *, stiff: bool, constant: bool = False) -> Tables:
+        """Tables for a local relative tolerance.
+
+        Where the Jacobian is constant, Newton's method converges at once on windows of any length, so that a higher
+        degree pays.
+        """
         digits = -math.log10(rtol)
         if stiff:
-            m = self.stiff_degree or min(max(round(0.7 * digits + 2.6), 4), 11)
+            chosen = min(round(digits + 3.5), 13) if constant else min(round(0.7 * digits + 2.6), 11)
+            m = self.stiff_degree or max(chosen, 4)
             return tables(m, m + 2, 4)
         m = self.degree or min(max(round(digits + 6), 10), 24)
         return tables(m, m + m // 2, 6)

@@ -41,12 +41,14 @@ class HiddenUnits(Protocol):
 class StageSolver(NamedTuple):
     """Eigen-decomposition of an integration matrix, K = V diag(lambda) V^-1, one of each conjugate pair kept.
 
-    `left` (m, q) takes residuals at the nodes to the eigenvectors, `right` (q, m) takes them back (its rows carry the
-    factor 2 of the pair that was dropped), `eigenvalues` (q,). Empty (q = 0) where the network has no such solver.
+    `left` (m, 2q) takes residuals at the nodes to the eigenvectors: real and imaginary part of the first, of the
+    second and so on, so that a complex product is a real one. `right` (2q, m) takes them back and drops the imaginary
+    part; its rows carry the factor 2 of the pair that was left out. `eigenvalues` (q,). Empty (q = 0) where the network
+    has no such solver.
     """
 
-    left: ComplexArray
-    right: ComplexArray
+    left: Array
+    right: Array
     eigenvalues: ComplexArray
 
 

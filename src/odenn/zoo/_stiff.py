@@ -46,14 +46,12 @@ def _brusselator(t: Any, y: Any) -> Any:
     """Return u' and v' interleaved: u1, v1, u2, v2, ..., so that the Jacobian has two diagonals on either side."""
     u = y[0::2]
     v = y[1::2]
-    rate = np.empty_like(y)
+    rate = -2.0 * _EXCHANGE * y
+    rate[2:] += _EXCHANGE * y[:-2]
+    rate[:-2] += _EXCHANGE * y[2:]
     autocatalysis = u * u * v
-    rate[0::2] = 1.0 + autocatalysis - 4.0 * u - 2.0 * _EXCHANGE * u
-    rate[1::2] = 3.0 * u - autocatalysis - 2.0 * _EXCHANGE * v
-    rate[2::2] += _EXCHANGE * u[:-1]
-    rate[3::2] += _EXCHANGE * v[:-1]
-    rate[0:-2:2] += _EXCHANGE * u[1:]
-    rate[1:-2:2] += _EXCHANGE * v[1:]
+    rate[0::2] += 1.0 + autocatalysis - 4.0 * u
+    rate[1::2] += 3.0 * u - autocatalysis
     rate[0] += _EXCHANGE
     rate[1] += 3.0 * _EXCHANGE
     rate[-2] += _EXCHANGE

@@ -6,6 +6,7 @@ serves every problem from then on; only the right-hand side itself is compiled a
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import math
 import re
@@ -41,15 +42,17 @@ LIBRARIES = ("numpy", "scipy", "numba", "torch")
 
 # In the order in which they call each other.
 KERNELS = (
-    "multiply", "product", "integrate", "put_product", "distance", "excess", "row_peaks", "no_stages", "stage_work",
-    "banded_stages", "stage_inverses", "solve_banded", "solve_stages",
+    "multiply_row", "multiply", "product", "add_rows", "assemble", "put_product", "distance", "norm", "excess",
+    "row_peaks", "no_stages", "stage_work", "band", "power", "dense_inverses", "eliminate", "stage_inverses",
+    "solve_banded", "solve_stages",
 )  # fmt: skip
 ENGINE = (
-    "assemble", "state_slopes", "sweep", "newton", "spread", "driven_scale", "start_slopes", "nearest_ratio",
-    "shorter_place", "growth", "solve_window", "is_smooth", "reconsider", "record", "blur", "march",
+    "state_slopes", "sweep", "newton", "spread", "driven_scale", "start_slopes", "nearest_ratio", "shorter_place",
+    "sweep_seconds", "newton_seconds", "growth", "solve_window", "is_smooth", "reconsider", "record", "blur", "march",
 )  # fmt: skip
+ITERATIONS = {"sweep", "newton"}
 # A call that hands over a few arrays takes as long as a small product.
-INLINED = {"multiply", "integrate", "distance", "excess", "row_peaks", "spread"}
+INLINED = {"multiply_row", "multiply", "add_rows", "distance", "norm", "excess", "row_peaks", "spread"}
 
 
 def _function_at(signature: Any) -> Any:
@@ -97,6 +100,12 @@ def _borrowed(typing_context: Any, x: Any) -> Any:
 # look at a table took a quarter of the time of a march. Who calls compiled code holds the arrays meanwhile.
 borrowed: Any = _borrowed
 engine_march: Callable[..., Any] = engine.march
+iteration: Callable[..., Any] = engine.sweep
+
+
+def with_borrowed(*arguments: Any) -> Any:
+    """An iteration whose arrays are the caller's; its loop is short, and counting would take a third of its time."""
+    return iteration(*borrowed(arguments))
 
 
 def enter(
@@ -119,10 +128,17 @@ def enter(
     return reason, filled, s.t, s.h, s.slopes.shape[1], s.length, pace, s.worst
 
 
+@lru_cache(maxsize=1)
+def _version() -> str:
+    """Changes with the sources. Numba looks only at the file of the function itself, not of those that it calls."""
+    sources = [Path(str(module.__file__)).read_bytes() for module in (loops, engine)]
+    return hashlib.sha256(b"".join(sources)).hexdigest()[:12]
+
+
 def _copy(function: Any, namespace: dict[str, Any], module: str) -> Callable[..., Any]:
-    """The same function with other global names."""
+    """The same function with other global names, and under a name that tells versions of the engine apart on disk."""
     copy = types.FunctionType(function.__code__, namespace, function.__name__)
-    copy.__module__, copy.__qualname__ = module, function.__name__
+    copy.__module__, copy.__qualname__ = module, f"{function.__name__}_{_version()}"
     return copy
 
 
@@ -136,18 +152,28 @@ def march() -> Callable[..., tuple[int, int, State]]:
             fast = {"contract", "reassoc"} if module is loops else False  # sums may be vectorised; NaN stays NaN
             inline = name in INLINED
             namespace[name] = numba.njit(cache=True, error_model="numpy", fastmath=fast, forceinline=inline)(source)
+            if name in ITERATIONS:
+                around = {"iteration": namespace[name], "borrowed": borrowed}
+                namespace[name] = numba.njit(cache=True, error_model="numpy")(_copy(with_borrowed, around, __name__))
     namespace.update(rhs_at=rhs_at, jacobian_at=jacobian_at, borrowed=borrowed, engine_march=namespace["march"])
     compiled = numba.njit(cache=True, error_model="numpy")(_copy(enter, namespace, __name__))
+    entry = None
 
     def call(
         rhs: Any, jacobian: Any, p: Array, end: float, explicit: Tables, implicit: Tables, layout: Layout,
         control: Control, state: State, store: Store, filled: int, counts: Any,
     ) -> tuple[int, int, State]:  # fmt: skip
+        nonlocal entry
         room = np.empty(layout.n * max(explicit.nodes.size, implicit.nodes.size))
-        reason, filled, t, h, m, length, pace, worst = compiled(
+        reason, filled, t, h, m, length, pace, worst = (entry or compiled)(
             rhs.address, jacobian.address, p, end, explicit, implicit, layout, control, state, store, filled, counts,
             room,
         )  # fmt: skip
+        if entry is None:
+            # Every call has arguments of the same types. Numba would look at each of the fifty arrays in them again,
+            # which takes as long as a short march.
+            (result,) = compiled.overloads.values()
+            entry = result.entry_point
         slopes = room[: layout.n * m].reshape(layout.n, m)
         return reason, filled, State(t, h, state.z, state.second, state.peak, slopes, length, Pace(*pace), worst)
 

@@ -25,10 +25,12 @@ from numpy.typing import NDArray
 
 from odenn.layout import Layout
 from odenn.methods.collocation.kernels import (
+    assemble,
+    band,
     distance,
     excess,
-    integrate,
     no_stages,
+    norm,
     product,
     put_product,
     row_peaks,
@@ -71,6 +73,8 @@ class Control(NamedTuple):
     stiff: int  # 0 fixed-point only, 1 choose, 2 Newton only
     largest: float = np.inf  # window length that is not exceeded
     overhead: float = 1e-5  # seconds that a sweep takes however small the system; Python's, or compiled code's
+    rate: float = 3e-8  # seconds more for every component at every node, roughly, as measured
+    newton: bool = False  # whether Newton's method takes so much less time that it stays where nothing is stiff
 
 
 class Pace(NamedTuple):
@@ -129,29 +133,6 @@ class Store(NamedTuple):
     error_weights: Array  # (W, n, M)
 
 
-def assemble(F: Array, za: Array, hK: Array, layout: Layout, Z: Array) -> None:
-    """Fill Z (N, m), the states at the nodes, from the slopes F.
-
-    za (N, m) is their start, the same at every node, hK = h K.
-    """
-    n, N = layout.n, layout.source.size
-    if n == N:
-        integrate(F, hK, za, Z)
-        return
-    levels = layout.offsets.size - 1
-    if n * levels == N:  # all components of one order: level by level, each the slope of the one below
-        G = F
-        for level in range(levels - 1, -1, -1):
-            rows = Z[level * n : (level + 1) * n]
-            integrate(G, hK, za[level * n : (level + 1) * n], rows)
-            G = rows
-        return
-    for level in range(levels - 1, -1, -1):
-        lo, hi = layout.offsets[level], layout.offsets[level + 1]
-        W = np.concatenate((F, Z))
-        integrate(W[layout.source[lo:hi]], hK, za[lo:hi], Z[lo:hi])
-
-
 def state_slopes(F: Array, Z: Array, layout: Layout) -> Array:
     """(N, m): the derivative of every state at the nodes."""
     if layout.source.size == layout.n:
@@ -161,24 +142,20 @@ def state_slopes(F: Array, Z: Array, layout: Layout) -> Array:
 
 def sweep(
     rhs: Rhs, p: Array, t: Array, za: Array, F: Array, hK: Array, layout: Layout, scale: Array, limit: float,
-    counts: NDArray[np.int64],
-) -> tuple[Array, int, bool]:  # fmt: skip
-    """Fixed-point iteration F <- f(t, Z(F)) until F changes by less than `limit`; F, sweeps used, converged.
+    counts: NDArray[np.int64], Z: Array, room: Array,
+) -> tuple[int, bool]:  # fmt: skip
+    """Fixed-point iteration F <- f(t, Z(F)), in place, until F changes by less than `limit`; sweeps used, converged.
 
-    The F that is handed in is overwritten.
+    Z (N, m) takes the states, `room` (n, m) every other iterate.
     """
     first = np.inf
     used, good = SWEEPS, False
-    G, Z = np.empty_like(F), np.empty_like(za)
-    first_order = layout.n == za.shape[0]
+    old, new = F, room
     for k in range(SWEEPS):
-        if first_order:  # as `assemble` does it, with less around it
-            integrate(F, hK, za, Z)
-        else:
-            assemble(F, za, hK, layout, Z)
-        rhs(t, Z, p, G)
-        change = distance(G, F, scale)
-        F, G = G, F
+        assemble(old, za, hK, layout, Z)
+        rhs(t, Z, p, new)
+        change = distance(new, old, scale)
+        old, new = new, old
         if change <= limit:
             used, good = k + 1, True
             break
@@ -191,27 +168,28 @@ def sweep(
     counts[CALLS] += used
     counts[POINTS] += used * t.size
     counts[SWEEP] += used
-    return F, used, good
+    if used % 2 == 1:
+        F[:] = room
+    return used, good
 
 
 def newton(
     rhs: Rhs, p: Array, t: Array, za: Array, F: Array, hK: Array, layout: Layout, inverses: Any,
-    solver: StageSolver, scale: Array, limit: float, counts: NDArray[np.int64],
-) -> tuple[Array, int, bool]:  # fmt: skip
-    """Simplified Newton for F = f(t, Z(F)) with the stage matrices already inverted; as `sweep`.
+    solver: StageSolver, scale: Array, limit: float, counts: NDArray[np.int64], Z: Array, room: Array,
+) -> tuple[int, bool]:  # fmt: skip
+    """Simplified Newton for F = f(t, Z(F)), in place, with the stage matrices already inverted; as `sweep`.
 
     The change is measured in the states that F drives, h K dF: a stiff component's slope is mostly rounding.
     """
     last = np.inf
     used, good = NEWTON, False
-    nothing = np.zeros_like(F)
-    G, Z = np.empty_like(F), np.empty_like(za)
     for k in range(NEWTON):
         assemble(F, za, hK, layout, Z)
-        rhs(t, Z, p, G)
-        dF = solve_stages(inverses, solver, G - F)
-        F = F + dF
-        change = distance(product(dF, hK), nothing, scale)
+        rhs(t, Z, p, room)
+        room -= F
+        dF = solve_stages(inverses, solver, room)
+        F += dF
+        change = norm(product(dF, hK), scale)
         rate = change / last
         if change <= limit or (k > 0 and rate < 1 and change * rate / (1 - rate) <= limit):
             used, good = k + 1, True
@@ -223,7 +201,7 @@ def newton(
     counts[CALLS] += used
     counts[POINTS] += used * t.size
     counts[STEP] += used
-    return F, used, good
+    return used, good
 
 
 def spread(column: Array, m: int) -> Array:
@@ -275,6 +253,16 @@ def shorter_place(factor: float) -> int:
     return len(SHORTER) - 1
 
 
+def sweep_seconds(sweeps: int, fine: int, n: int, tables: Tables, overhead: float, rate: float) -> float:
+    """About how long so many sweeps for the network and for the finer one take."""
+    return (sweeps + fine) * overhead + (sweeps * tables.nodes.size + fine * tables.fine_nodes.size) * n * rate
+
+
+def newton_seconds(steps: int, fine: int, stages: float, n: int, tables: Tables, overhead: float, rate: float) -> float:
+    """Likewise steps of Newton's method, with stage matrices that take `stages` multiplications to make."""
+    return 2.5 * sweep_seconds(steps, fine, n, tables, overhead, rate) + 12.0 * overhead + 1e-9 * stages
+
+
 def growth(error: float, order: float) -> float:
     """Factor for the next window's length: the error, in units of its tolerance, falls with h^order."""
     return min(max((0.3 / max(error, 1e-30)) ** (1.0 / order), 0.25), 3.0)
@@ -284,7 +272,7 @@ def solve_window(
     rhs: Rhs, jacobian: Jacobian, p: Array, t: float, h: float, z: Array, second: Array, edge: Array, F: Array,
     J: Array, peak: Array, stiff: bool, tables: Tables, layout: Layout, control: Control, counts: NDArray[np.int64],
 ) -> Window:  # fmt: skip
-    """Solve the window [t, t + h], h of either sign, from the guess F; fills J where stiff.
+    """Solve the window [t, t + h], h of either sign, from the guess F, in place; fills J where stiff.
 
     The network is solved from z, where the slopes are `edge` (n, 1). The second solution is solved from `second`, at
     finer nodes; first, though, its first iterate starts from z, where it says what error the window itself made.
@@ -297,21 +285,25 @@ def solve_window(
         scale = by_slope  # sweeps are compared by slopes, Newton steps by the states that they change
     node_scale, fine_scale = spread(scale, F.shape[1]), spread(scale, M)
     za, fine_za, drift = spread(z, F.shape[1]), spread(z, M), spread(second, M)
+    Z, fine_Z, room, fine_room = np.empty_like(za), np.empty_like(fine_za), np.empty_like(F), np.empty((n, M))
     hK, fine_hK = h * tables.integral, h * tables.fine_integral
     node_t, fine_t = t + h * tables.nodes, t + h * tables.fine_nodes
     if stiff:
-        jacobian(t, z, p, J)
+        # From the middle of the window, as the guess has it, the Jacobian changes half as much as from its start.
+        middle = F.shape[1] // 2
+        assemble(F, za, hK, layout, Z)
+        jacobian(float(node_t[middle]), Z[:, middle].copy(), p, J)
         counts[JACOBIANS] += 1
-        inverses = stage_inverses(J, h, layout.power, layout.fold, tables.solver)
-        F, effort, good = newton(
-            rhs, p, node_t, za, F, hK, layout, inverses, tables.solver, node_scale, NEWTON_ERROR, counts
+        width = band(J, layout)
+        inverses = stage_inverses(J, width, h, layout, tables.solver)
+        effort, good = newton(
+            rhs, p, node_t, za, F, hK, layout, inverses, tables.solver, node_scale, NEWTON_ERROR, counts, Z, room
         )
     else:
-        inverses = no_stages()
-        F, effort, good = sweep(rhs, p, node_t, za, F, hK, layout, node_scale, SWEEP_ERROR, counts)
+        width, inverses = (0, 0), no_stages()
+        effort, good = sweep(rhs, p, node_t, za, F, hK, layout, node_scale, SWEEP_ERROR, counts, Z, room)
     if not good:
         return Window(False, np.inf, effort, 0.0, by_slope, F, F, za, F, za)
-    Z, fine_Z = np.empty_like(za), np.empty_like(fine_za)
     if n < N:
         assemble(F, za, hK, layout, Z)
     S = state_slopes(F, Z, layout)
@@ -323,7 +315,7 @@ def solve_window(
     counts[CALLS] += 1
     counts[POINTS] += M
     if stiff:
-        inverses = stage_inverses(J, h, layout.power, layout.fold, tables.fine_solver)
+        inverses = stage_inverses(J, width, h, layout, tables.fine_solver)
         at_fine = product(F, tables.slope_at_fine)
         fine_F = at_fine + solve_stages(inverses, tables.fine_solver, fine_F - at_fine)
     assemble(fine_F, fine_za, fine_hK, layout, fine_Z)
@@ -339,15 +331,17 @@ def solve_window(
     # Newton's steps end at the rounding of stiff slopes before that: for them a hundredth it is.
     drifted = excess(drift - fine_za, fine_za, peak, control.rtol, control.atol)
     limit = max((0.01 if stiff else 0.001) * error, 4 * EPS / control.rtol)
-    unit = control.overhead + 3e-8 * n * F.shape[1]  # seconds of one sweep, roughly, as measured
     if stiff:
-        fine_F, extra, good = newton(
-            rhs, p, fine_t, drift, fine_F, fine_hK, layout, inverses, tables.fine_solver, fine_scale, limit, counts
-        )
-        work = 3.0 * (effort + extra) * unit + 12.0 * control.overhead + 1e-9 * stage_work(inverses)
+        extra, good = newton(
+            rhs, p, fine_t, drift, fine_F, fine_hK, layout, inverses, tables.fine_solver, fine_scale, limit, counts,
+            fine_Z, fine_room,
+        )  # fmt: skip
+        work = newton_seconds(effort, extra, stage_work(inverses), n, tables, control.overhead, control.rate)
     else:
-        fine_F, extra, good = sweep(rhs, p, fine_t, drift, fine_F, fine_hK, layout, fine_scale, limit, counts)
-        work = (effort + extra + 3.0) * unit
+        extra, good = sweep(
+            rhs, p, fine_t, drift, fine_F, fine_hK, layout, fine_scale, limit, counts, fine_Z, fine_room
+        )
+        work = sweep_seconds(effort, extra + 3, n, tables, control.overhead, control.rate)
     assemble(fine_F, drift, fine_hK, layout, fine_Z)
     # On a long window the first iterate understates the error: the equation amplifies it. What the two solutions drift
     # apart beyond what they were apart at the start is this window's own doing.
@@ -359,7 +353,7 @@ def solve_window(
 def is_smooth(w: Window, tables: Tables) -> bool:
     """Whether half the degree would do: the upper half of the Legendre coefficients is below the tolerance."""
     tail = product(w.F, tables.tail)
-    return distance(tail, np.zeros_like(tail), spread(w.scale, tail.shape[1])) * math.sqrt(tail.shape[1]) < 1.0
+    return norm(tail, spread(w.scale, tail.shape[1])) * math.sqrt(tail.shape[1]) < 1.0
 
 
 def reconsider(pace: Pace, w: Window, h: float, J: Array, tables: Tables, layout: Layout, control: Control) -> Pace:
@@ -369,7 +363,7 @@ def reconsider(pace: Pace, w: Window, h: float, J: Array, tables: Tables, layout
     it covers more time for its work. Newton is left where h J is small: there sweeps converge at once.
     """
     stiff, streak, patience, rate, tries = pace
-    if control.stiff != 1:
+    if control.stiff != 1 or (stiff and control.newton):
         return pace
     if not stiff:
         tries += 1

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from odenn.calling import bandwidths
+from odenn.layout import Layout
 from odenn.networks.tables import Array, ComplexArray, StageSolver
 
 LARGE = 40  # components from which on a factorisation pays
@@ -19,10 +20,33 @@ LARGE = 40  # components from which on a factorisation pays
 product = np.dot  # of two matrices
 
 
-def integrate(A: Array, B: Array, start: Array, out: Array) -> None:
+def assemble(F: Array, za: Array, hK: Array, layout: Layout, Z: Array) -> None:
+    """Fill Z (N, m), the states at the nodes, from the slopes F.
+
+    za (N, m) is their start, the same at every node, hK = h K.
+    """
+    n, N = layout.n, layout.source.size
+    if n == N:
+        _integrate(F, hK, za, Z)
+        return
+    levels = layout.offsets.size - 1
+    if n * levels == N:  # all components of one order: level by level, each the slope of the one below
+        G = F
+        for level in range(levels - 1, -1, -1):
+            rows = Z[level * n : (level + 1) * n]
+            _integrate(G, hK, za[level * n : (level + 1) * n], rows)
+            G = rows
+        return
+    for level in range(levels - 1, -1, -1):
+        lo, hi = layout.offsets[level], layout.offsets[level + 1]
+        W = np.concatenate((F, Z))
+        _integrate(W[layout.source[lo:hi]], hK, za[lo:hi], Z[lo:hi])
+
+
+def _integrate(A: Array, B: Array, start: Array, out: Array) -> None:
     """out = start + A B; `out` is none of the others."""
     np.dot(A, B, out=out)
-    out += start
+    out += start  # at the end, so that the large start is rounded once
 
 
 def put_product(A: Array, B: Array, out: Array, k: int) -> None:
@@ -33,9 +57,12 @@ def put_product(A: Array, B: Array, out: Array, k: int) -> None:
 
 def distance(A: Array, B: Array, scale: Array) -> float:
     """Root mean square over the nodes and components of scale * (A - B), all of one shape."""
-    D = A - B
-    D *= scale
-    d = D.ravel()
+    return norm(A - B, scale)
+
+
+def norm(A: Array, scale: Array) -> float:
+    """Root mean square of scale * A, both of one shape."""
+    d = (A * scale).ravel()
     return math.sqrt(d.dot(d) / d.size)
 
 
@@ -78,21 +105,26 @@ def stage_work(inverses: Any) -> float:
     return float(len(inverses) * len(inverses[0][0]) ** 3)
 
 
-def stage_inverses(J: Array, h: float, power: Array, fold: Array, solver: StageSolver) -> Any:
+def band(J: Array, layout: Layout) -> tuple[int, int]:
+    """Diagonals below and above the main one that the stage matrices have; all of them where that is of no use."""
+    n, N = J.shape
+    return bandwidths(J) if n == N >= LARGE else (n, n)
+
+
+def stage_inverses(J: Array, band: tuple[int, int], h: float, layout: Layout, solver: StageSolver) -> Any:
     """What `solve_stages` needs to solve with I - sum_r (h lambda)^power_r J[:, r] fold[r, :], for every eigenvalue.
 
     `fold` (N, n) sends the column of a state to the component whose highest derivative drives it. Small systems are
     inverted, which spares calls; large ones are factorised, which is three times less work, by bands if they have them.
     """
-    n = J.shape[0]
+    n, N = J.shape
     hl = h * solver.eigenvalues
-    if n >= LARGE and power.size == n:
-        lower, upper = bandwidths(J)
-        if 2 * lower + upper < n // 4:
-            return _banded_stages(J, hl, lower, upper)
-    blocks = J * (hl.reshape(-1, 1, 1) ** power)
-    if power.size > n:  # else every state is a component, and `fold` is the identity
-        blocks = blocks @ fold
+    lower, upper = band
+    if 2 * lower + upper < n // 4:
+        return _banded_stages(J, hl, lower, upper)
+    blocks = J * (hl.reshape(-1, 1, 1) ** layout.power)
+    if n < N:  # else every state is a component, and `fold` is the identity
+        blocks = blocks @ layout.fold
     matrices = np.eye(n) - blocks
     if n < LARGE:
         return np.linalg.inv(matrices)
@@ -118,7 +150,7 @@ def _banded_stages(J: Array, hl: ComplexArray, lower: int, upper: int) -> Banded
 
 def solve_stages(inverses: Any, solver: StageSolver, R: Array) -> Array:
     """(I - h K x J)^-1 R for all nodes at once, through the eigenvectors of K; R and the result (n, m)."""
-    X = (R @ solver.left).T
+    X = np.dot(R, solver.left).view(complex).T
     if isinstance(inverses, Banded):
         from scipy.linalg.lapack import zgbtrs  # pyright: ignore[reportAttributeAccessIssue] - made while importing
 
@@ -130,4 +162,4 @@ def solve_stages(inverses: Any, solver: StageSolver, R: Array) -> Array:
         X = np.array([lu_solve(factors, x, check_finite=False) for factors, x in zip(inverses, X, strict=True)])
     else:
         X = (inverses @ X[:, :, None])[:, :, 0]
-    return np.ascontiguousarray((X.T @ solver.right).real)
+    return np.dot(np.ascontiguousarray(X.T).view(float), solver.right)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from odenn.layout import Layout
 from odenn.networks.tables import Array, ComplexArray, StageSolver
 
 FEW = 8  # rows up to which loops beat the call of a library
@@ -22,40 +23,57 @@ def product(A: Array, B: Array) -> Array:
 
 def multiply(A: Array, B: Array, out: Array) -> None:
     """out = A B."""
-    n, m = A.shape
-    k = B.shape[1]
+    for i in range(A.shape[0]):
+        multiply_row(A, i, B, out, i)
+
+
+def multiply_row(A: Array, i: int, B: Array, out: Array, r: int) -> None:
+    """Row r of `out` = row i of A times B."""
+    m, k = B.shape
     # Four rows of B at a time: an inner loop that is vectorised, and a quarter of the traffic to `out`.
-    for i in range(n):
-        j = m % 4
-        a0, a1, a2 = A[i, 0] if j > 0 else 0.0, A[i, 1] if j > 1 else 0.0, A[i, 2] if j > 2 else 0.0
-        if j == 0:
-            for c in range(k):
-                out[i, c] = 0.0
-        elif j == 1:
-            for c in range(k):
-                out[i, c] = a0 * B[0, c]
-        elif j == 2:
-            for c in range(k):
-                out[i, c] = a0 * B[0, c] + a1 * B[1, c]
-        else:
-            for c in range(k):
-                out[i, c] = a0 * B[0, c] + a1 * B[1, c] + a2 * B[2, c]
-        while j < m:
-            a0, a1, a2, a3 = A[i, j], A[i, j + 1], A[i, j + 2], A[i, j + 3]
-            for c in range(k):
-                out[i, c] += a0 * B[j, c] + a1 * B[j + 1, c] + a2 * B[j + 2, c] + a3 * B[j + 3, c]
-            j += 4
-
-
-def integrate(A: Array, B: Array, start: Array, out: Array) -> None:
-    n, k = out.shape
-    if n <= FEW:
-        multiply(A, B, out)
-    else:
-        np.dot(A, B, out)
-    for i in range(n):  # at the end, so that the large start is rounded once
+    j = m % 4
+    a0, a1, a2 = A[i, 0] if j > 0 else 0.0, A[i, 1] if j > 1 else 0.0, A[i, 2] if j > 2 else 0.0
+    if j == 0:
         for c in range(k):
-            out[i, c] += start[i, c]
+            out[r, c] = 0.0
+    elif j == 1:
+        for c in range(k):
+            out[r, c] = a0 * B[0, c]
+    elif j == 2:
+        for c in range(k):
+            out[r, c] = a0 * B[0, c] + a1 * B[1, c]
+    else:
+        for c in range(k):
+            out[r, c] = a0 * B[0, c] + a1 * B[1, c] + a2 * B[2, c]
+    while j < m:
+        a0, a1, a2, a3 = A[i, j], A[i, j + 1], A[i, j + 2], A[i, j + 3]
+        for c in range(k):
+            out[r, c] += a0 * B[j, c] + a1 * B[j + 1, c] + a2 * B[j + 2, c] + a3 * B[j + 3, c]
+        j += 4
+
+
+def assemble(F: Array, za: Array, hK: Array, layout: Layout, Z: Array) -> None:
+    n, N = F.shape[0], Z.shape[0]
+    if n <= FEW:
+        for r in range(N - 1, -1, -1):  # the state that is the slope of another comes behind it
+            source = layout.source[r]
+            if source < n:
+                multiply_row(F, source, hK, Z, r)
+            else:
+                multiply_row(Z, source - n, hK, Z, r)
+            add_rows(za, r, r + 1, Z)
+        return
+    for level in range(layout.offsets.size - 2, -1, -1):
+        lo, hi = layout.offsets[level], layout.offsets[level + 1]
+        slopes = F if n == N else np.concatenate((F, Z))[layout.source[lo:hi]]
+        np.dot(slopes, hK, Z[lo:hi])
+        add_rows(za, lo, hi, Z)
+
+
+def add_rows(start: Array, lo: int, hi: int, out: Array) -> None:
+    for r in range(lo, hi):
+        for c in range(out.shape[1]):
+            out[r, c] += start[r, c]
 
 
 def put_product(A: Array, B: Array, out: Array, k: int) -> None:
@@ -73,6 +91,15 @@ def distance(A: Array, B: Array, scale: Array) -> float:
     for i in range(A.shape[0]):
         for k in range(A.shape[1]):
             d = (A[i, k] - B[i, k]) * scale[i, k]
+            total += d * d
+    return np.sqrt(total / A.size)
+
+
+def norm(A: Array, scale: Array) -> float:
+    total = 0.0
+    for i in range(A.shape[0]):
+        for k in range(A.shape[1]):
+            d = A[i, k] * scale[i, k]
             total += d * d
     return np.sqrt(total / A.size)
 
@@ -98,16 +125,18 @@ def row_peaks(Y: Array, peak: Array) -> Array:
 
 
 class Stages(NamedTuple):
-    """Inverses (q, n, n) of the stage matrices; where these are banded, their LU factors instead."""
+    """Stage matrices by bands, in their LU factors; where there are too many diagonals for that, their inverses."""
 
-    inverses: ComplexArray
-    bands: ComplexArray  # (q, n, 2 lower + upper + 1): entry (i, j) at [i, j - i + lower]
-    pivots: NDArray[np.int64]  # (q, n) row that step k of the elimination exchanges with row k
+    bands: ComplexArray  # (n, q, 2 lower + upper + 1): entry (i, j) at [i, e, j - i + lower], 1 / pivot on the diagonal
+    pivots: NDArray[np.int64]  # (n, q) row that step k of the elimination exchanges with row k
     lower: int
+    upper: int  # diagonals of the upper factor beside its main one: row exchanges add `lower` of them
+    inverses: ComplexArray  # (q, n, n)
 
 
 def no_stages() -> Stages:
-    return Stages(np.empty((0, 0, 0), np.complex128), np.empty((0, 0, 0), np.complex128), np.empty((0, 0), np.int64), 0)
+    none = np.empty((0, 0, 0), np.complex128)
+    return Stages(none, np.empty((0, 0), np.int64), 0, 0, none)
 
 
 def stage_work(stages: Stages) -> float:
@@ -115,105 +144,124 @@ def stage_work(stages: Stages) -> float:
     return float(q * n * n * n + stages.bands.size * (stages.lower + 1))
 
 
-def stage_inverses(J: Array, h: float, power: Array, fold: Array, solver: StageSolver) -> Stages:
+def band(J: Array, layout: Layout) -> tuple[int, int]:
     n, N = J.shape
-    q = solver.eigenvalues.size
+    if n <= FEW:
+        return n - 1, n - 1
     lower, upper = 0, 0
-    if n == N:
-        for i in range(n):
-            for j in range(n):
-                if J[i, j] != 0.0:
-                    lower, upper = max(lower, i - j), max(upper, j - i)
-        if n >= FEW and 2 * lower + upper < n // 4:
-            return banded_stages(J, h * solver.eigenvalues, lower, upper)
-    out = np.empty((q, n, n), dtype=np.complex128)
-    for e in range(q):
-        A = np.zeros((n, n), dtype=np.complex128)
+    for i in range(n):
         for r in range(N):
-            factor = (h * solver.eigenvalues[e]) ** power[r]
-            for j in range(n):
-                if fold[r, j] != 0.0:
-                    for i in range(n):
-                        A[i, j] -= factor * J[i, r]
-        for i in range(n):
-            A[i, i] += 1.0
-        out[e] = np.linalg.inv(A)
-    return Stages(out, np.empty((0, 0, 0), np.complex128), np.empty((0, 0), np.int64), 0)
+            if J[i, r] != 0.0:
+                lower, upper = max(lower, i - layout.component[r]), max(upper, layout.component[r] - i)
+    return lower, upper
 
 
-def banded_stages(J: Array, hl: ComplexArray, lower: int, upper: int) -> Stages:
-    """LU factors of I - hl_e J by elimination with row exchanges, which widen the upper triangle by `lower`."""
-    n, q = J.shape[0], hl.size
-    width = 2 * lower + upper + 1
-    bands = np.zeros((q, n, width), dtype=np.complex128)
-    pivots = np.empty((q, n), dtype=np.int64)
-    for e in range(q):
-        A = bands[e]
-        for i in range(n):
-            for j in range(max(i - lower, 0), min(i + upper + 1, n)):
-                A[i, j - i + lower] = -hl[e] * J[i, j]
-            A[i, lower] += 1.0
-        for k in range(n):
-            below, end = min(k + lower + 1, n), min(k + lower + upper + 1, n)
-            p, largest = k, 0.0
-            for i in range(k, below):
-                size = abs(A[i, k - i + lower].real) + abs(A[i, k - i + lower].imag)
-                if size > largest:
-                    p, largest = i, size
-            pivots[e, k] = p
-            if p != k:
-                for j in range(k, end):
-                    A[k, j - k + lower], A[p, j - p + lower] = A[p, j - p + lower], A[k, j - k + lower]
-            inverse = 1.0 / A[k, lower]
-            A[k, lower] = inverse
-            for i in range(k + 1, below):
-                factor = A[i, k - i + lower] * inverse
-                A[i, k - i + lower] = factor
-                if factor != 0.0:
-                    for j in range(k + 1, end):
-                        A[i, j - i + lower] -= factor * A[k, j - k + lower]
-    return Stages(np.empty((0, 0, 0), np.complex128), bands, pivots, lower)
+def stage_inverses(J: Array, band: tuple[int, int], h: float, layout: Layout, solver: StageSolver) -> Stages:
+    n, N = J.shape
+    lower, upper = band
+    none = np.empty((0, 0, 0), np.complex128)
+    if n > FEW and 2 * lower + upper >= n // 4:
+        return Stages(none, np.empty((0, 0), np.int64), 0, 0, dense_inverses(J, h, layout, solver))
+    bands = np.zeros((n, solver.eigenvalues.size, 2 * lower + upper + 1), np.complex128)
+    bands[:, :, lower] = 1.0
+    for r in range(N):
+        j = layout.component[r]
+        for e in range(solver.eigenvalues.size):
+            factor = power(h * solver.eigenvalues[e], layout.power[r])
+            for i in range(max(j - upper, 0), min(j + lower + 1, n)):
+                bands[i, e, j - i + lower] -= factor * J[i, r]
+    pivots, upper = eliminate(bands, lower, upper)
+    return Stages(bands, pivots, lower, upper, none)
 
 
-def solve_stages(stages: Stages, solver: StageSolver, R: Array) -> Array:
-    n, m = R.shape
-    q = solver.eigenvalues.size
-    out = np.zeros((n, m))
-    x = np.empty(n, dtype=np.complex128)
-    solved = np.empty(n, dtype=np.complex128)
-    for e in range(q):
-        for i in range(n):
-            total = 0.0 + 0.0j
-            for k in range(m):
-                total += R[i, k] * solver.left[k, e]
-            x[i] = total
-        if stages.inverses.size > 0:
-            for i in range(n):
-                total = 0.0 + 0.0j
-                for j in range(n):
-                    total += stages.inverses[e, i, j] * x[j]
-                solved[i] = total
-        else:
-            solve_banded(stages.bands[e], stages.pivots[e], stages.lower, x)
-            solved[:] = x
-        for i in range(n):
-            for k in range(m):
-                w = solver.right[e, k]
-                out[i, k] += solved[i].real * w.real - solved[i].imag * w.imag
+def power(x: complex, whole: float) -> complex:
+    out = x
+    for _ in range(int(whole) - 1):
+        out *= x
     return out
 
 
-def solve_banded(A: ComplexArray, pivots: NDArray[np.int64], lower: int, x: ComplexArray) -> None:
-    """Solve in place with the factors of one matrix of `banded_stages`; its diagonal holds 1 / pivot."""
-    n, width = A.shape
+def dense_inverses(J: Array, h: float, layout: Layout, solver: StageSolver) -> ComplexArray:
+    n, N = J.shape
+    out = np.zeros((solver.eigenvalues.size, n, n), np.complex128)
+    for e in range(solver.eigenvalues.size):
+        for r in range(N):
+            factor, j = power(h * solver.eigenvalues[e], layout.power[r]), layout.component[r]
+            for i in range(n):
+                out[e, i, j] -= factor * J[i, r]
+        for i in range(n):
+            out[e, i, i] += 1.0
+        out[e] = np.linalg.inv(out[e])
+    return out
+
+
+def eliminate(bands: ComplexArray, lower: int, upper: int) -> tuple[NDArray[np.int64], int]:
+    """LU factors in place: the rows exchanged, and the diagonals of the upper factor beside its main one.
+
+    All matrices take a step before any takes the next: each waits for its own last result.
+    """
+    n, q, width = bands.shape
+    pivots = np.empty((n, q), np.int64)
     for k in range(n):
-        p = pivots[k]
-        if p != k:
-            x[k], x[p] = x[p], x[k]
-        for i in range(k + 1, min(k + lower + 1, n)):
-            x[i] -= A[i, k - i + lower] * x[k]
+        below = min(k + lower + 1, n)
+        for e in range(q):
+            p, largest = k, 0.0
+            for i in range(k, below):
+                extent = abs(bands[i, e, k - i + lower].real) + abs(bands[i, e, k - i + lower].imag)
+                if extent > largest:
+                    p, largest = i, extent
+            pivots[k, e] = p
+            if p != k:
+                upper = width - lower - 1
+            end = min(k + upper + 1, n)
+            if p != k:
+                for j in range(k, end):
+                    high, low = bands[k, e, j - k + lower], bands[p, e, j - p + lower]
+                    bands[k, e, j - k + lower], bands[p, e, j - p + lower] = low, high
+            pivot = bands[k, e, lower]
+            inverse = pivot.conjugate() * (1.0 / (pivot.real * pivot.real + pivot.imag * pivot.imag))
+            bands[k, e, lower] = inverse
+            for i in range(k + 1, below):
+                factor = bands[i, e, k - i + lower] * inverse
+                bands[i, e, k - i + lower] = factor
+                for j in range(k + 1, end):
+                    bands[i, e, j - i + lower] -= factor * bands[k, e, j - k + lower]
+    return pivots, upper
+
+
+def solve_stages(stages: Stages, solver: StageSolver, R: Array) -> Array:
+    X = product(R, solver.left)
+    if stages.inverses.size == 0:
+        solve_banded(stages, X.view(np.complex128))
+    else:
+        n, q = R.shape[0], solver.eigenvalues.size
+        x = X.view(np.complex128).copy()
+        for e in range(q):
+            for i in range(n):
+                total = 0.0 + 0.0j
+                for j in range(n):
+                    total += stages.inverses[e, i, j] * x[j, e]
+                X[i, 2 * e], X[i, 2 * e + 1] = total.real, total.imag
+    return product(X, solver.right)
+
+
+def solve_banded(stages: Stages, X: ComplexArray) -> None:
+    """Solve in place, X (n, q), with the factors that `eliminate` left."""
+    bands, pivots, lower, upper, _ = stages
+    n, q, _ = bands.shape
+    for k in range(n):
+        below = min(k + lower + 1, n)
+        for e in range(q):
+            p = pivots[k, e]
+            x = X[p, e]
+            X[p, e] = X[k, e]
+            X[k, e] = x
+            for i in range(k + 1, below):
+                X[i, e] -= bands[i, e, k - i + lower] * x
     for k in range(n - 1, -1, -1):
-        total = x[k]
-        for c in range(lower + 1, min(width, n - k + lower)):
-            total -= A[k, c] * x[k + c - lower]
-        x[k] = total * A[k, lower]
+        right = min(upper, n - 1 - k)
+        for e in range(q):
+            total = X[k, e]
+            for c in range(1, right + 1):
+                total -= bands[k, e, lower + c] * X[k + c, e]
+            X[k, e] = total * bands[k, e, lower]

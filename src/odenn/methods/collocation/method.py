@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from odenn.calling import BANDED
 from odenn.device.choice import CPU_NAMES
 from odenn.methods.collocation import engine
 from odenn.methods.collocation.engine import Control, State, Store
+from odenn.methods.collocation.kernels import band
 from odenn.methods.outcome import Outcome, Progress, Report, Stats
 from odenn.networks.features import Features
 from odenn.networks.legendre import Legendre, LegendreUnits
@@ -38,6 +40,7 @@ GIVE_UP = 1e5  # estimate / tolerance at which an attempt is stopped and a tight
 NEAR_OVERFLOW = 1e300  # a state or slope this large: the next window meets numbers past 1.8e308
 CHUNK = 8  # windows of the first visit of the engine in plain Python; the driver looks at clock and progress in between
 COMPILED_CHUNK = 64
+FIRST = 2.0  # length of the first window, in which the equation, linearised, moves by so many times its own size
 VISIT = 0.1  # seconds from which on visits do not get longer: for a clock and a progress that are looked at in time
 
 
@@ -190,6 +193,11 @@ def _march(
     can_be_stiff = implicit.solver.eigenvalues.size > 0
     t0 = float(problem.t0 or 0.0)
     span = abs(end - t0)
+    overhead = 3e-7 if method.compile else (1e-5 if problem.vectorized else 1e-4)
+    rate = 6e-9 if method.compile else 3e-8
+    newton_is_cheap = can_be_stiff and _is_newton_cheap(problem, explicit, implicit, overhead, rate)
+    if newton_is_cheap and problem.looks_linear:
+        implicit = method.network.tables(local, stiff=True, constant=True)
     control = Control(
         rtol=local,
         atol=(fraction * problem.layout.fold @ atol).reshape(N, 1),
@@ -198,15 +206,16 @@ def _march(
         smallest=max(16 * engine.EPS * max(abs(t0), abs(end)), 1e-18 * span),
         give_up=GIVE_UP,
         largest=np.inf if method.longest is None else float(method.longest),
-        overhead=3e-7 if method.compile else (1e-5 if problem.vectorized else 1e-4),
+        overhead=overhead,
+        rate=rate,
+        newton=newton_is_cheap,
         stiff=0 if method.stiff is False or not can_be_stiff else (2 if method.stiff else 1),
     )
-    # The length over which the equation, linearised, moves by its own size; error control does the rest. The
-    # Jacobian's entries depend on units; of a first window that is far too short nothing would be seen.
+    # The Jacobian's entries depend on units; of a first window that is far too short nothing would be seen.
     speed = problem.initial_speed
-    first = min(1.0 / speed, 0.5 * span) if speed > 0 else 0.1 * span
+    first = min(FIRST / speed, 0.5 * span) if speed > 0 else 0.1 * span
     first = max(first, min(100 * control.smallest, span))
-    state = engine.begin(t0, problem.initial, first, n, bool(method.stiff))
+    state = engine.begin(t0, problem.initial, first, n, bool(method.stiff) or (control.stiff == 1 and control.newton))
     r = max(explicit.weights.shape[1], implicit.weights.shape[1] if can_be_stiff else 0)
     M = max(explicit.fine_nodes.size, implicit.fine_nodes.size)
     visit = min(machine.chunk, method.max_windows)
@@ -234,6 +243,22 @@ def _march(
                 room = _empty_store(visit, n, r, M)
                 store = Store(*(np.concatenate(pair) for pair in zip(store, room, strict=True)))
     return _Leg(end, reason, store, filled, state, interrupted)
+
+
+def _is_newton_cheap(problem: IVP, explicit: Tables, implicit: Tables, overhead: float, rate: float) -> bool:
+    """Whether a window by Newton's method takes little more than half the time of one by sweeps, stiff or not.
+
+    That is so for many equations that hang together by few diagonals, as the Jacobian at the start shows them.
+    """
+    n = problem.n
+    lower, upper = band(problem.initial_jacobian[-n:], problem.layout)
+    if n < BANDED or 2 * lower + upper >= n // 4:
+        return False
+    width = 2 * lower + upper + 1
+    stages = n * width * (lower + 1) * (implicit.solver.eigenvalues.size + implicit.fine_solver.eigenvalues.size)
+    # Steps and sweeps as they are usual once windows have their length.
+    newton = engine.newton_seconds(4, 4, float(stages), n, implicit, overhead, rate)
+    return newton < 0.55 * engine.sweep_seconds(18, 14, n, explicit, overhead, rate)
 
 
 def _outcome(
@@ -294,6 +319,8 @@ def _joined(legs: Sequence[_Leg]) -> tuple[Store, Array]:
         backwards = leg.filled > 0 and store.length[0] < 0
         stores.append(Store(*(array[::-1] for array in store)) if backwards else store)
         floors.append(floor[::-1] if backwards else floor)
+    if len(stores) == 1:  # its arrays have room for more windows, which need not be kept
+        return Store(*(array.copy() for array in stores[0])), floors[0]
     return Store(*map(np.concatenate, zip(*stores, strict=True))), np.concatenate(floors)
 
 
