@@ -86,6 +86,16 @@ def test_headers(served: Any) -> None:
             assert client.get("/api/choices", headers={"host": host}).status_code == 200
 
 
+def test_other_machines_come_by_number(serving: Any) -> None:
+    """A name could be made to stand for this machine; they are told what to type instead."""
+    with serving(Limits(), host="0.0.0.0", quick=1, training=1) as served, served.client() as client:
+        for host in ("192.168.1.5:8765", "[fe80::1]:8765", "localhost"):
+            assert client.get("/api/choices", headers={"host": host}).status_code == 200
+        refused = client.get("/api/choices", headers={"host": "desk.local:8765"})
+        assert refused.status_code == 403
+        assert "IP address" in refused.json()["message"]
+
+
 def test_plotly_is_served_once(served: Any) -> None:
     with served.client() as client:
         first = client.get("/plotly.min.js")

@@ -353,7 +353,8 @@ class _Guard:
     def _refusal(self, request: Request) -> str | None:
         host = request.headers.get("host", "")
         if not self._known(host):
-            return f"this server does not answer for {host[:60]!r}: open it by the address that it printed"
+            other = ", from other machines by the number (IP address) of this one" if self.anywhere else ""
+            return f"this server does not answer for {host[:60]!r}: open it by the address that it printed{other}"
         origin = request.headers.get("origin")
         if request.method not in ("GET", "HEAD") and (
             (origin is not None and urlsplit(origin).netloc != host)

@@ -5,6 +5,7 @@ import { Parameters } from "./parameters.js";
 import { post } from "./stream.js";
 
 const READ_AFTER = 250; // ms without a key before the equations are read
+const READ = ["equations", "initial", "span-from", "span-to"]; // fields that are read while they are typed
 
 function numberIn(id, name, whole = false) {
   const text = byId(id).value.trim();
@@ -34,7 +35,7 @@ export class Form {
     this.choices = null;
     const later = debounced(READ_AFTER, () => this.readNow());
     this.later = later;
-    for (const id of ["equations", "initial", "span-from", "span-to"]) {
+    for (const id of READ) {
       byId(id).addEventListener("input", () => {
         byId("mathematics").classList.add("stale");
         byId("gallery").value = ""; // it is no longer the problem from there
@@ -44,7 +45,8 @@ export class Form {
     }
     byId("form").addEventListener("change", (event) => {
       const field = event.target.closest("[data-field]");
-      if (field && !event.target.id.startsWith("parameter-")) clearError(field.dataset.field);
+      // What is read keeps its message until it reads well: being left does not mend it.
+      if (field && !READ.includes(event.target.id) && !event.target.id.startsWith("parameter-")) clearError(field.dataset.field);
       this.arrange();
       edited();
     });
