@@ -6,6 +6,7 @@
 import json
 import math
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -78,6 +79,20 @@ def test_equations_come_back_with_their_problem(tmp_path: Path) -> None:
     t = solution.grid(50)
     np.testing.assert_array_equal(loaded.residual(t), solution.residual(t))
     np.testing.assert_array_equal(odenn.solve(again, rtol=1e-7)(t), solution(t))
+
+
+def test_parameter_of_the_initial_conditions_alone(tmp_path: Path) -> None:
+    """It is no part of the equations' text, and must not stand in the way of reading, copying and verifying."""
+    problem = odenn.parse("y'' = -k*y", initial="y(0) = a, y'(0) = 0", span=(0, 2), params={"k": 4, "a": 3})
+    solution = odenn.solve(problem)
+    solution.save(tmp_path / "run.odenn")
+    for again in (odenn.load(tmp_path / "run.odenn"), pickle.loads(pickle.dumps(solution))):
+        assert again(1.0) == solution(1.0)
+        assert dict(again.problem.system.parameters) == {"k": 4, "a": 3}
+        assert again.residual(0.5) == solution.residual(0.5)
+    verification = odenn.load(tmp_path / "run.odenn").verify()
+    assert verification.within_tolerance
+    assert verification.method.startswith(("exact", "SciPy"))
 
 
 def test_changed_parameters_are_what_is_stored(tmp_path: Path) -> None:

@@ -346,9 +346,9 @@ def parse(
 
 
 def _remake_text(text: str, params: dict[str, float], initial: Array, span: tuple[float, float], t0: float) -> IVP:
-    from odenn.equations import parse_system
+    from odenn.equations import reread_system
 
-    return IVP(parse_system(text, parameters=params), y0=initial, span=span, t0=t0)
+    return IVP(reread_system(text, params), y0=initial, span=span, t0=t0)
 
 
 def _remake(f: Any, options: dict[str, Any]) -> IVP:

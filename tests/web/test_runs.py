@@ -23,6 +23,7 @@ from numpy.testing import assert_allclose
 
 import odenn
 from odenn.web import app, jobs, runs, workers
+from odenn.web.gallery import gallery
 from odenn.web.specification import Limits
 
 LINEAR_PAIR = "dy1/dx = y1, dy2/dx = y1 - y2; y1(0) = 1, y2(0) = 1"
@@ -101,6 +102,23 @@ def test_verified_after_the_summary(served: Any) -> None:
     assert_allclose(verified["y"][0], np.exp(t), rtol=1e-11)
     assert verified["within_tolerance"] is True
     assert 0 < verified["true_error"] < 1e-6
+
+
+def test_parameter_of_the_initial_conditions_alone(served: Any) -> None:
+    """As of the pendulum in the gallery: it is compared, and can be downloaded and opened."""
+    pendulum = next(entry for entry in gallery() if entry.name == "pendulum").as_json()["spec"]
+    events = served.events({**pendulum, "span": [0, 2]})
+    assert served.the(events, "verified")["within_tolerance"]
+    run = served.the(events, "started")["run"]
+    assert served.download(run, "csv").text.startswith("t,y")
+    upload = served.upload("pendulum.odenn", served.download(run, "odenn").content).json()["upload"]
+    opened = served.the(served.events({"upload": upload}), "summary")["problem"]
+    assert opened == {
+        "equations": "y'' = -sin(y)",
+        "initial": "y(0) = 3, y'(0) = 0",
+        "params": {"a": 3},
+        "span": [0, 2],
+    }
 
 
 def test_no_reference_is_said(served: Any) -> None:

@@ -2,4 +2,5 @@
 
 from odenn.equations.errors import EquationError as EquationError
 from odenn.equations.parsing import parse_system as parse_system
+from odenn.equations.parsing import reread_system as reread_system
 from odenn.equations.system import System as System

@@ -73,7 +73,27 @@ def parse_system(
         raise equation_error("the equations are nested too deeply", "write them in smaller parts") from None
 
 
-def _parsed(text: str, initial: str | Mapping[str, float] | None, parameters: dict[str, float]) -> System:
+def reread_system(text: str, parameters: Mapping[str, float]) -> System:
+    """Read the text of a `System` again, as files, copies and other processes do.
+
+    Its parameters may have served initial conditions that were given besides the text: here they need not occur.
+
+    Examples
+    --------
+    >>> system = parse_system("y'' = -y", initial="y(0) = a, y'(0) = 0", parameters={"a": 2})
+    >>> reread_system(system.text, system.parameters).parameters
+    {'a': 2.0}
+    """
+    return _parsed(text, None, checked_parameters(parameters), must_occur=False)
+
+
+def _parsed(
+    text: str,
+    initial: str | Mapping[str, float] | None,
+    parameters: dict[str, float],
+    *,
+    must_occur: bool = True,
+) -> System:
     source = Source(text=text)
     statements = read(source, parameters)
     if not statements:
@@ -84,7 +104,9 @@ def _parsed(text: str, initial: str | Mapping[str, float] | None, parameters: di
     inline = [condition for _, condition in read_as if condition]
     unknowns = _unknowns(equations, source, independent)
     conditions = (*inline, *_given(initial, parameters, independent))
-    _check_parameters(parameters, unknowns, equations, conditions)
+    _check_parameters(parameters, unknowns)
+    if must_occur:
+        _check_use(parameters, unknowns, equations, conditions)
     right_sides = _Equations(source=source, statements=equations, unknowns=unknowns, parameters=parameters).solved()
     start = initial_state(conditions, unknowns, parameters)
     states = [sympy.Symbol(prime(name, level)) for name, level in unknowns.states()]
@@ -209,22 +231,27 @@ def _given(
     return conditions
 
 
-def _check_parameters(
-    parameters: Mapping[str, float],
-    unknowns: Unknowns,
-    equations: Sequence[Statement],
-    conditions: Sequence[Condition],
-) -> None:
-    """Refuse parameters that are components, or that nothing uses."""
-    nodes = _nodes(equations)
-    for condition in conditions:
-        nodes += walk(condition.value) + (walk(condition.point) if condition.point else [])
-    used = {node.name for node in nodes if isinstance(node, Name)}
+def _check_parameters(parameters: Mapping[str, float], unknowns: Unknowns) -> None:
+    """Refuse parameters that are components."""
     for name in parameters:
         if name in unknowns.names:
             raise equation_error(
                 f"`{name}` is a component and cannot be a parameter", "leave out its value, or rename one of the two"
             )
+
+
+def _check_use(
+    parameters: Mapping[str, float],
+    unknowns: Unknowns,
+    equations: Sequence[Statement],
+    conditions: Sequence[Condition],
+) -> None:
+    """Refuse parameters that nothing uses."""
+    nodes = _nodes(equations)
+    for condition in conditions:
+        nodes += walk(condition.value) + (walk(condition.point) if condition.point else [])
+    used = {node.name for node in nodes if isinstance(node, Name)}
+    for name in parameters:
         if name not in used:
             near = nearest(name, used - parameters.keys() - {*unknowns.names})
             hint = f"; the nearest name in them is `{near}`" if near else ""

@@ -30,14 +30,14 @@ def restore_problem(content: Content | None, arrays: Arrays) -> IVP | None:
     """The problem, None where there is no text of it."""
     if content is None or content.get("equations") == NO_FUNCTION:
         return None
-    from odenn.equations import parse_system
+    from odenn.equations import reread_system
 
     equations = take(content, "equations", dict)
     parameters = take(equations, "parameters", dict)
     orders = take(content, "orders", list)
     try:
-        system = parse_system(
-            take(equations, "text", str), parameters={name: take_number(parameters, name) for name in parameters}
+        system = reread_system(
+            take(equations, "text", str), {name: take_number(parameters, name) for name in parameters}
         )
         if list(system.orders) != orders:
             raise damaged(f"its equations have the orders {system.orders}, not {orders}")

@@ -16,7 +16,7 @@ import mpmath
 import sympy
 from sympy.core.function import AppliedUndef
 
-from odenn.equations import System, parse_system
+from odenn.equations import System, reread_system
 from odenn.layout import states_of
 
 Expr = Any  # a SymPy expression; what its methods return is typed too loosely to be of use
@@ -54,7 +54,7 @@ class _RejectedError(Exception):
 
 def solve_exactly(request: Request) -> Answer:
     """The first formula of SymPy that is a solution."""
-    system = parse_system(request.text, parameters=request.parameters)
+    system = reread_system(request.text, request.parameters)
     equations = _Equations(system, request)
     reason = "SymPy finds no formula"
     for candidate in equations.candidates():
