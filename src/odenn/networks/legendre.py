@@ -36,14 +36,14 @@ def radau_nodes(m: int) -> Array:
 
 def polynomials(x: Array, count: int) -> Array:
     """P_0 .. P_{count-1} at x (k,), shape (count, k); j P_j = (2 j - 1) x P_{j-1} - (j - 1) P_{j-2}."""
-    P = np.empty((count, x.size))
+    P = np.empty((count, x.size), dtype=x.dtype)
     P[0] = 1.0
     if count > 1:
         P[1] = x
     for j in range(2, count):
-        np.multiply(P[j - 1], x, out=P[j])
-        P[j] *= (2 * j - 1) / j
-        P[j] -= (1 - 1 / j) * P[j - 2]
+        np.multiply(P[j - 1], (2 * j - 1) * x, out=P[j])
+        P[j] -= (j - 1) * P[j - 2]
+        P[j] /= j
     return P
 
 
@@ -55,16 +55,22 @@ def features(s: Array, degree: int) -> Array:
 def integrated_features(s: Array, degree: int) -> Array:
     """psi_j(s) = integral_0^s P_j(2 u - 1) du = (P_{j+1} - P_{j-1})/(2 (2 j + 1)); psi_0 = s; shape (k, degree)."""
     P = polynomials(2 * s - 1, degree + 1)
-    psi = np.empty((degree, s.size))
+    psi = np.empty((degree, s.size), dtype=s.dtype)
     psi[0] = s
     np.subtract(P[2:], P[:-2], out=psi[1:])
     psi[1:] /= 2 * (2 * np.arange(1, degree) + 1)[:, np.newaxis]
     return psi.T
 
 
-def _weights(nodes: Array) -> Array:
-    """(m, m): slopes at the nodes -> Legendre coefficients of their interpolant."""
-    return cast("Array", np.linalg.inv(features(nodes, nodes.size)).T.copy())
+def _weights(nodes: Any) -> Any:
+    """(m, m): slopes at the nodes -> Legendre coefficients of their interpolant, in the precision of `nodes`."""
+    V = features(nodes, nodes.size)
+    w = np.linalg.inv(V.astype(float)).astype(nodes.dtype)
+    return (w + w @ (np.eye(nodes.size) - V @ w)).T.copy()  # a step of Newton's method for the inverse
+
+
+def _rounded(matrix: Any) -> Array:
+    return np.ascontiguousarray(matrix, dtype=float)
 
 
 def stage_solver(integral: Array) -> StageSolver:
@@ -91,23 +97,29 @@ def _extrapolation(nodes: Array, weights: Array, ratio: float, keep: int) -> Arr
 def tables(m: int, M: int, keep: int) -> Tables:
     """Tables of the network with m Legendre units, its error measured by one with M."""
     nodes, fine = radau_nodes(m), radau_nodes(M)
-    w, fine_w = _weights(nodes), _weights(fine)
-    integral = w @ integrated_features(nodes, m).T
-    fine_integral = fine_w @ integrated_features(fine, M).T
+    # Where NumPy has more digits (80 bits on x86), they make the matrices right to the last bit of a double. A weight
+    # sum that is wrong by 4e-16 makes all windows longer by this fraction: a shift in time, the same at every window.
+    exact: Any = nodes.astype(np.longdouble)
+    exact_fine: Any = fine.astype(np.longdouble)
+    w, fine_w = _weights(exact), _weights(exact_fine)
+    integral = _rounded(w @ integrated_features(exact, m).T)
+    fine_integral = _rounded(fine_w @ integrated_features(exact_fine, M).T)
+    value_at_fine = _rounded(w @ integrated_features(exact_fine, m).T)
+    w, fine_w = _rounded(w), _rounded(fine_w)
     return Tables(
         order=m + 1.0,
         nodes=nodes,
-        integral=np.ascontiguousarray(integral),
+        integral=integral,
         weights=w,
         tail=np.ascontiguousarray(w[:, m // 2 :]),
         guess=np.stack([_extrapolation(nodes, w, r, min(keep, m)) for r in RATIOS]),
         shorter=np.stack([np.ascontiguousarray(w @ features(part * nodes, m).T) for part in SHORTER]),
         fine_nodes=fine,
-        fine_integral=np.ascontiguousarray(fine_integral),
+        fine_integral=fine_integral,
         fine_weights=fine_w,
         slope_at_fine=np.ascontiguousarray(w @ features(fine, m).T),
         slope_at_start=np.ascontiguousarray(w @ features(np.zeros(1), m).T),
-        value_at_fine=np.ascontiguousarray(w @ integrated_features(fine, m).T),
+        value_at_fine=value_at_fine,
         solver=stage_solver(integral),
         fine_solver=stage_solver(fine_integral),
     )

@@ -48,7 +48,8 @@ KERNELS = (
 )  # fmt: skip
 ENGINE = (
     "state_slopes", "sweep", "newton", "spread", "driven_scale", "start_slopes", "nearest_ratio", "shorter_place",
-    "sweep_seconds", "newton_seconds", "growth", "solve_window", "is_smooth", "reconsider", "record", "blur", "march",
+    "sweep_seconds", "newton_seconds", "growth", "solve_window", "is_smooth", "reconsider", "record", "blur",
+    "advance", "march",
 )  # fmt: skip
 ITERATIONS = {"sweep", "newton"}
 # A call that hands over a few arrays takes as long as a small product.
@@ -122,6 +123,7 @@ def enter(
     )  # fmt: skip
     state.z[:] = s.z
     state.second[:] = s.second
+    state.rest[:] = s.rest
     state.peak[:] = s.peak
     slopes[: s.slopes.size] = s.slopes.ravel()
     pace = (s.pace.stiff, s.pace.streak, s.pace.patience, s.pace.rate, s.pace.tries)
@@ -175,7 +177,8 @@ def march() -> Callable[..., tuple[int, int, State]]:
             (result,) = compiled.overloads.values()
             entry = result.entry_point
         slopes = room[: layout.n * m].reshape(layout.n, m)
-        return reason, filled, State(t, h, state.z, state.second, state.peak, slopes, length, Pace(*pace), worst)
+        z, second, rest, peak = state.z, state.second, state.rest, state.peak
+        return reason, filled, State(t, h, z, second, rest, peak, slopes, length, Pace(*pace), worst)
 
     return call
 

@@ -15,6 +15,7 @@ from odenn.calling import bandwidths
 from odenn.layout import Layout
 from odenn.networks.tables import Array, ComplexArray, StageSolver
 
+LEAST = 1e-300  # added to tolerances: a state that is zero throughout, with atol = 0, has none
 LARGE = 40  # components from which on a factorisation pays
 
 product = np.dot  # of two matrices
@@ -74,7 +75,7 @@ def excess(E: Array, Y: Array, peak: Array, rtol: float, atol: Array) -> float:
     bound = np.maximum.accumulate(np.abs(Y), axis=1)
     np.maximum(bound, peak, out=bound)
     bound *= rtol
-    bound += atol
+    bound += atol + LEAST
     largest = float((np.abs(E) / bound).max())
     return np.inf if math.isnan(largest) else largest
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odenn.layout import Layout
+from odenn.methods.collocation.kernels import LEAST
 from odenn.networks.tables import Array, ComplexArray, StageSolver
 
 FEW = 8  # rows up to which loops beat the call of a library
@@ -110,7 +111,7 @@ def excess(E: Array, Y: Array, peak: Array, rtol: float, atol: Array) -> float:
         bound = peak[i, 0]
         for k in range(E.shape[1]):
             bound = max(bound, abs(Y[i, k]))
-            ratio = abs(E[i, k]) / (atol[i, 0] + rtol * bound)
+            ratio = abs(E[i, k]) / (atol[i, 0] + rtol * bound + LEAST)
             if not ratio <= largest:
                 largest = np.inf if np.isnan(ratio) else ratio
     return largest
