@@ -133,7 +133,7 @@ def enter(
 @lru_cache(maxsize=1)
 def _version() -> str:
     """Changes with the sources. Numba looks only at the file of the function itself, not of those that it calls."""
-    sources = [Path(str(module.__file__)).read_bytes() for module in (loops, engine)]
+    sources = [Path(str(file)).read_bytes() for file in (loops.__file__, engine.__file__, __file__)]
     return hashlib.sha256(b"".join(sources)).hexdigest()[:12]
 
 

@@ -144,7 +144,7 @@ def state_slopes(F: Array, Z: Array, layout: Layout) -> Array:
 
 
 def sweep(
-    rhs: Rhs, p: Array, t: Array, za: Array, F: Array, hK: Array, layout: Layout, scale: Array, limit: float,
+    F: Array, rhs: Rhs, p: Array, t: Array, za: Array, hK: Array, layout: Layout, scale: Array, limit: float,
     floor: float, counts: NDArray[np.int64], Z: Array, room: Array,
 ) -> tuple[int, bool]:  # fmt: skip
     """Fixed-point iteration F <- f(t, Z(F)), in place, until F changes by less than `limit`; sweeps used, converged.
@@ -179,7 +179,7 @@ def sweep(
 
 
 def newton(
-    rhs: Rhs, p: Array, t: Array, za: Array, F: Array, hK: Array, layout: Layout, inverses: Any,
+    F: Array, rhs: Rhs, p: Array, t: Array, za: Array, hK: Array, layout: Layout, inverses: Any,
     solver: StageSolver, scale: Array, limit: float, floor: float, counts: NDArray[np.int64], Z: Array, room: Array,
 ) -> tuple[int, bool]:  # fmt: skip
     """Simplified Newton for F = f(t, Z(F)), in place, with the stage matrices already inverted; as `sweep`.
@@ -308,12 +308,12 @@ def solve_window(
         width = band(J, layout)
         inverses = stage_inverses(J, width, h, layout, tables.solver)
         effort, good = newton(
-            rhs, p, node_t, za, F, hK, layout, inverses, tables.solver, node_scale, NEWTON_ERROR, floor, counts, Z,
+            F, rhs, p, node_t, za, hK, layout, inverses, tables.solver, node_scale, NEWTON_ERROR, floor, counts, Z,
             room,
         )  # fmt: skip
     else:
         width, inverses = (0, 0), no_stages()
-        effort, good = sweep(rhs, p, node_t, za, F, hK, layout, node_scale, SWEEP_ERROR, floor, counts, Z, room)
+        effort, good = sweep(F, rhs, p, node_t, za, hK, layout, node_scale, SWEEP_ERROR, floor, counts, Z, room)
     if not good:
         return Window(False, np.inf, effort, 0.0, by_slope, F, F, za, F, za)
     if n < N:
@@ -345,13 +345,13 @@ def solve_window(
     limit = max((0.01 if stiff else 0.001) * error, floor / 16)
     if stiff:
         extra, good = newton(
-            rhs, p, fine_t, drift, fine_F, fine_hK, layout, inverses, tables.fine_solver, fine_scale, limit, floor,
+            fine_F, rhs, p, fine_t, drift, fine_hK, layout, inverses, tables.fine_solver, fine_scale, limit, floor,
             counts, fine_Z, fine_room,
         )  # fmt: skip
         work = newton_seconds(effort, extra, stage_work(inverses), n, tables, control.overhead, control.rate)
     else:
         extra, good = sweep(
-            rhs, p, fine_t, drift, fine_F, fine_hK, layout, fine_scale, limit, floor, counts, fine_Z, fine_room
+            fine_F, rhs, p, fine_t, drift, fine_hK, layout, fine_scale, limit, floor, counts, fine_Z, fine_room
         )
         work = sweep_seconds(effort, extra + 3, n, tables, control.overhead, control.rate)
     assemble(fine_F, drift, fine_hK, layout, fine_Z)
