@@ -55,10 +55,11 @@ def choose_windows(rule: Radau, tolerance: float, seed: int) -> list[tuple[Any, 
     peak, h = np.abs(y), end * Extended(1e-10)
     windows: list[tuple[Any, Any]] = []
     while t < end:
-        stages = solve_window(PROBLEM.f, rule, t, y, h)
-        if stages is None:
+        changes = solve_window(PROBLEM.f, rule, t, y, h)
+        if changes is None:
             h /= 4
             continue
+        stages = y[:, None] + changes
         coefficients = stages @ rule.project.T
         size = np.maximum(np.abs(stages).max(axis=1), 1e-3 * peak)
         size = np.maximum(size, 1e-6 * size.max())

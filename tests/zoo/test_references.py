@@ -29,6 +29,11 @@ def test_the_reference_covers_the_span_from_the_initial_values_on(problem):
 
 
 @ALL
+def test_the_reference_stands_on_the_grid_of_its_problem(problem):
+    np.testing.assert_allclose(problem.reference()[0], problem.grid(), rtol=1e-15)
+
+
+@ALL
 def test_the_reference_was_measured_to_be_good_to_thirteen_digits(problem):
     assert 0 < problem.reference_accuracy < 1e-13
 
@@ -70,6 +75,38 @@ def test_scipy_agrees(problem):
 def test_published_values_agree(name, time, published):
     t, y = zoo.get(name).reference()
     np.testing.assert_allclose(y[:, t == time][:, 0], published, rtol=2e-14)
+
+
+@pytest.mark.parametrize(
+    ("k", "value"),
+    [
+        # y at the k-th time of `also`, by Taylor series of orders 30 and 40 in 113 bits and more
+        (6, 0.14278460247979093),
+        (9, -0.2875210105981022),
+        (12, -0.9964106404765143),  # |y'| = 1333: 1e-16 of time is 1.3e-13 of y
+        (15, -1.6747572955646802),
+        (27, -0.12294733264681591),
+        (30, 0.32323156455426224),
+        (33, 1.0458558407989619),
+        (36, 1.7025800201258665),
+    ],
+)
+def test_the_jumps_of_van_der_pol_stand_where_taylor_series_have_them(k, value):
+    problem = zoo.get("van-der-pol-1000")
+    t, y = problem.reference()
+    assert len(problem.also) == 42
+    np.testing.assert_allclose(y[0, t == problem.also[k]], [value], rtol=0, atol=6e-14 * 2.0)
+
+
+def test_the_reference_of_van_der_pol_is_dense_in_both_jumps():
+    t, y = zoo.get("van-der-pol-1000").reference()
+    for sign, begin in ((-1.0, 807.0), (1.0, 1614.0)):
+        inside = (t > begin) & (t < begin + 1.0)
+        rise = sign * y[0, inside]
+        assert rise[0] < -0.5
+        assert rise[-1] > 1.97
+        assert 0 < np.diff(rise).min() < np.diff(rise).max() < 0.27
+        assert (np.diff(rise) / np.diff(t[inside])).max() > 1300  # the steepest slope is 1333
 
 
 def test_the_file_is_small_and_needs_no_pickle():

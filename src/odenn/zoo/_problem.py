@@ -50,6 +50,8 @@ class ZooProblem:
         uniform grid alone.
     points
         How many uniformly spaced points the reference grid has.
+    also
+        Further times of the reference grid, where the solution changes faster than the rest of the grid can show.
     source
         Where the problem is from.
     """
@@ -67,6 +69,7 @@ class ZooProblem:
     exact: Callable[[ArrayLike], Array] | None = None
     transient: float | None = None
     points: int = 1001
+    also: tuple[float, ...] = ()
     source: str
 
     def problem(self) -> IVP:
@@ -78,14 +81,14 @@ class ZooProblem:
         return problem.parse(self.text, span=self.span)
 
     def grid(self) -> Array:
-        """Return the times (k,) of the reference: uniform, and from `transient` on log-spaced as well."""
+        """Return the times (k,) of the reference: uniform, from `transient` on log-spaced as well, and `also`."""
         start, end = self.span
-        uniform = np.linspace(start, end, self.points)
-        if self.transient is None:
-            return uniform
-        # Robertson to 1e8 has fourteen decades; 28 points in each resolve its transients.
-        later = start + np.geomspace(self.transient, end - start, 401)
-        return np.union1d(uniform, later[:-1])
+        times = np.linspace(start, end, self.points)
+        if self.transient is not None:
+            # Robertson to 1e8 has fourteen decades; 28 points in each resolve its transients.
+            later = start + np.geomspace(self.transient, end - start, 401)
+            times = np.union1d(times, later[:-1])
+        return np.union1d(times, self.also)
 
     def reference(self) -> tuple[Array, Array]:
         """Return times (k,) and the solution (n, k) there, right to `reference_accuracy`."""
