@@ -76,7 +76,7 @@ STIFF = (
         span=(0.0, 2000.0),
         stiff=True,
         transient=1e-4,
-        # About these times |y'| is up to 1333; at all others of the grid it is below 0.05, and a solution that jumps too
+        # About these times |y'| is up to 1333; at all others of the grid it is below 0.05, and solutions that jump too
         # early or late would seem right. In steps of 2e-4, from |y| = 0.5 before the jump to 1.98 after it.
         also=tuple(jump + 2e-4 * k for jump in (807.0857, 1614.2863) for k in range(-12, 9)),
         source="Mazzia, Magherini, Test Set for IVP Solvers (Bari, release 2.4), problem VDPOL",
