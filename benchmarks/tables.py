@@ -126,10 +126,11 @@ def readme() -> str:
     rows: list[list[str]] = []
     for name in SHOWN:
         by = times[name]
-        fastest = f"{milliseconds(by[best[name]])} ({best[name]})"
-        rows.append([title(name), milliseconds(by["odenn"]), fastest, milliseconds(by["Radau"])])
+        least = by[best[name]]
+        fastest = f"{milliseconds(least)} ({best[name]})" if least < NEVER else "not reached"
+        rows.append([title(name), milliseconds(by["odenn"]), fastest, milliseconds(by["Radau"]) or "not reached"])
     for stiff in (False, True):
-        names = [name for name in times if zoo.get(name).stiff == stiff]
+        names = [name for name, by in times.items() if zoo.get(name).stiff == stiff and by[best[name]] < NEVER]
         means = [
             geometric_mean([other / by["odenn"] for by, other in pairs if NEVER not in (other, by["odenn"])])
             for pairs in (
