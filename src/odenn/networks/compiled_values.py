@@ -45,7 +45,7 @@ def legendre_values(left: Array, start: Array, length: Array, value: Array, weig
                 if j == 0:
                     for b in range(size):
                         sums[i, b] = weight * psi[b]
-                else:
+                elif weight != 0.0:  # windows by Newton's method leave room for the others' higher degree
                     for b in range(size):
                         sums[i, b] += weight * psi[b]
         for i in range(n):

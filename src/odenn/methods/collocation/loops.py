@@ -204,29 +204,31 @@ def eliminate(bands: ComplexArray, lower: int, upper: int) -> tuple[NDArray[np.i
     n, q, width = bands.shape
     pivots = np.empty((n, q), np.int64)
     for k in range(n):
-        below = min(k + lower + 1, n)
+        below = min(lower, n - 1 - k)
         for e in range(q):
-            p, largest = k, 0.0
-            for i in range(k, below):
-                extent = abs(bands[i, e, k - i + lower].real) + abs(bands[i, e, k - i + lower].imag)
+            p, largest = 0, 0.0
+            for i in range(below + 1):
+                entry = bands[k + i, e, np.uintp(lower - i)]  # unsigned: it need not be asked whether it counts back
+                extent = abs(entry.real) + abs(entry.imag)
                 if extent > largest:
                     p, largest = i, extent
-            pivots[k, e] = p
-            if p != k:
+            pivots[k, e] = k + p
+            if p > 0:
                 upper = width - lower - 1
-            end = min(k + upper + 1, n)
-            if p != k:
-                for j in range(k, end):
-                    high, low = bands[k, e, j - k + lower], bands[p, e, j - p + lower]
-                    bands[k, e, j - k + lower], bands[p, e, j - p + lower] = low, high
+            right = min(upper, n - 1 - k)
+            if p > 0:
+                for c in range(lower, lower + right + 1):
+                    high, low = bands[k, e, c], bands[k + p, e, c - p]
+                    bands[k, e, c], bands[k + p, e, c - p] = low, high
             pivot = bands[k, e, lower]
             inverse = pivot.conjugate() * (1.0 / (pivot.real * pivot.real + pivot.imag * pivot.imag))
             bands[k, e, lower] = inverse
-            for i in range(k + 1, below):
-                factor = bands[i, e, k - i + lower] * inverse
-                bands[i, e, k - i + lower] = factor
-                for j in range(k + 1, end):
-                    bands[i, e, j - i + lower] -= factor * bands[k, e, j - k + lower]
+            for i in range(1, below + 1):
+                first = np.uintp(lower - i)
+                factor = bands[k + i, e, first] * inverse
+                bands[k + i, e, first] = factor
+                for c in range(1, right + 1):
+                    bands[k + i, e, first + np.uintp(c)] -= factor * bands[k, e, lower + c]
     return pivots, upper
 
 

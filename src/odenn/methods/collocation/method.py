@@ -105,7 +105,7 @@ class Collocation:
         fraction = LOCAL
         best: list[_Leg] = []
         spent: Status | None = None  # why no more attempts may follow
-        attempts = 0
+        attempts, allowed = 0, 1.0
         with np.errstate(all="ignore"):
             while attempts < ATTEMPTS:
                 attempts += 1
@@ -123,10 +123,12 @@ class Collocation:
                 elif any(leg.reason == BUDGET for leg in legs):
                     spent = Status.BUDGET
                 best = _better(best, legs, spent)
+                # The finest attempt is mostly rounding, which an estimate can halve; none can follow that shows it.
+                allowed = MARGIN if finest and best is legs else 1.0
                 if worst <= MARGIN or finest or spent is not None:
                     break
                 fraction *= max(0.3 * MARGIN / worst, 1e-5)
-            return _outcome(self, problem, atol, best, spent, attempts, counts, time.perf_counter() - clock)
+            return _outcome(self, problem, atol, best, spent, allowed, attempts, counts, time.perf_counter() - clock)
 
 
 BUDGET, INTERRUPTED = 4, 5  # beside the engine's own reasons
@@ -262,14 +264,14 @@ def _is_newton_cheap(problem: IVP, explicit: Tables, implicit: Tables, overhead:
 
 
 def _outcome(
-    method: Collocation, problem: IVP, atol: Array, legs: list[_Leg], spent: Status | None, attempts: int,
-    counts: NDArray[np.int64], seconds: float,
+    method: Collocation, problem: IVP, atol: Array, legs: list[_Leg], spent: Status | None, allowed: float,
+    attempts: int, counts: NDArray[np.int64], seconds: float,
 ) -> Outcome:  # fmt: skip
     """Join the marches, in the order of time, and say how they ended."""
     joined, floor = _joined(legs)
     windows = _windows(method, joined)
     error_units = LegendreUnits(joined.error_weights.shape[2])
-    status, message = _verdict(method, problem, legs, spent=spent)
+    status, message = _verdict(method, problem, legs, spent=spent, allowed=allowed)
     points = [float(problem.t0 or 0.0), *(leg.state.t for leg in legs)]
     return Outcome(
         windows=windows,
@@ -324,7 +326,10 @@ def _joined(legs: Sequence[_Leg]) -> tuple[Store, Array]:
     return Store(*map(np.concatenate, zip(*stores, strict=True))), np.concatenate(floors)
 
 
-def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: Status | None) -> tuple[Status, str]:
+def _verdict(
+    method: Collocation, problem: IVP, legs: list[_Leg], *, spent: Status | None, allowed: float
+) -> tuple[Status, str]:
+    """How the marches ended; they met the tolerance if the estimated error is `allowed` times it or less."""
     worst = max(leg.state.worst for leg in legs)
     for leg in legs:
         if leg.reason == engine.DONE and spent is None:
@@ -347,9 +352,13 @@ def _verdict(method: Collocation, problem: IVP, legs: list[_Leg], *, spent: Stat
             why = "the run was stopped" if spent is Status.INTERRUPTED else "the budget was used up"
             kept = f"{why} before a tighter attempt was finished than the one that ended {at}"
             return spent, f"{kept}; its estimated error is {worst:.2g} times the tolerance"
-    if worst <= 1.0:
+    if worst <= allowed:
         return Status.SUCCESS, f"{Status.SUCCESS.value} (at most {worst:.2g} times it)"
-    return Status.PRECISION, f"{Status.PRECISION.value}: the estimated error is {worst:.2g} times what was asked"
+    unsure = ", but mostly rounding, which it can understate" if worst <= 1.0 else ""
+    return (
+        Status.PRECISION,
+        f"{Status.PRECISION.value}: the estimated error is {worst:.2g} times what was asked{unsure}",
+    )
 
 
 def _is_too_stiff(method: Collocation, problem: IVP, state: State) -> bool:
