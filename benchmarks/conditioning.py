@@ -23,7 +23,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from make_references import Extended, Radau, collocation, newton_matrix, solve_window
+from make_references import Extended, Radau, collocation, judge, newton_matrix, solve_window
 from numpy.polynomial import legendre
 from scipy.linalg import lu_factor, lu_solve
 
@@ -49,7 +49,6 @@ def to_double(y: Any) -> Any:
 def choose_windows(rule: Radau, tolerance: float, seed: int) -> list[tuple[Any, Any]]:
     """Starts and lengths for the accuracy `tolerance`, shortened at random by up to a tenth."""
     random = np.random.default_rng(seed)
-    degree = len(rule.nodes)
     t, end = Extended(0), Extended(JUMPS[-1] + 1)
     y = np.array(PROBLEM.y0, dtype=Extended)
     peak, h = np.abs(y), end * Extended(1e-10)
@@ -60,17 +59,12 @@ def choose_windows(rule: Radau, tolerance: float, seed: int) -> list[tuple[Any, 
             h /= 4
             continue
         stages = y[:, None] + changes
-        coefficients = stages @ rule.project.T
-        size = np.maximum(np.abs(stages).max(axis=1), 1e-3 * peak)
-        size = np.maximum(size, 1e-6 * size.max())
-        tail = float((np.abs(coefficients[:, -2:]).max(axis=1) / size).max())
+        tail, factor = judge(stages, stages @ rule.project.T, peak, tolerance)
         if tail <= tolerance:
             windows.append((t, h))
             t, y = t + h, stages[:, -1]
             peak = np.maximum(peak, np.abs(stages).max(axis=1))
-        # Rounding alone makes a tail of up to 5e-18.
-        change = 0.8 * (tolerance / tail) ** (1.0 / degree) if tail > 5e-18 else 2.5
-        h *= Extended(min(max(change, 0.3), 2.5) * random.uniform(0.9, 1.0))
+        h *= Extended(factor * random.uniform(0.9, 1.0))
     return windows
 
 

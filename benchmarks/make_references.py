@@ -200,11 +200,7 @@ def collocation(problem: ZooProblem, times: np.ndarray, *, degree: int, toleranc
             continue
         stages = y[:, None] + changes
         coefficients = stages @ rule.project.T
-        size = np.maximum(np.abs(stages).max(axis=1), 1e-3 * peak)
-        size = np.maximum(size, 1e-6 * size.max())
-        tail = float((np.abs(coefficients[:, -2:]).max(axis=1) / size).max())
-        # Rounding alone makes a tail of up to 5e-18 or so, which says nothing against a longer window.
-        change = 0.8 * (tolerance / tail) ** (1.0 / degree) if tail > 5e-18 else 2.5
+        tail, factor = judge(stages, coefficients, peak, tolerance)
         if tail <= tolerance:
             while done < len(times) and times[done] <= stop:
                 x = 2 * (Extended(times[done]) - t) / h - 1
@@ -213,8 +209,18 @@ def collocation(problem: ZooProblem, times: np.ndarray, *, degree: int, toleranc
             t = stop
             y, rest = exact_sum(y, changes[:, -1] + rest)
             peak = np.maximum(peak, np.abs(stages).max(axis=1))
-        h *= Extended(min(max(change, 0.3), 2.5))
+        h *= Extended(factor)
     return out
+
+
+def judge(stages: np.ndarray, coefficients: np.ndarray, peak: np.ndarray, tolerance: float) -> tuple[float, float]:
+    """Return the last two Legendre coefficients in units of the states' size, and the factor for the next window."""
+    size = np.maximum(np.abs(stages).max(axis=1), 1e-3 * peak)
+    size = np.maximum(size, 1e-6 * size.max())
+    tail = float((np.abs(coefficients[:, -2:]).max(axis=1) / size).max())
+    # Rounding alone makes a tail of up to 5e-18 or so, which says nothing against a longer window.
+    change = 0.8 * (tolerance / tail) ** (1.0 / stages.shape[1]) if tail > 5e-18 else 2.5
+    return tail, min(max(change, 0.3), 2.5)
 
 
 def exact_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

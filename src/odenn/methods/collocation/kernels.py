@@ -58,13 +58,19 @@ def put_product(A: Array, B: Array, out: Array, k: int) -> None:
 
 def distance(A: Array, B: Array, scale: Array) -> float:
     """Root mean square over the nodes and components of scale * (A - B), all of one shape."""
-    return norm(A - B, scale)
+    D = A - B
+    D *= scale
+    return _root_mean_square(D)
 
 
 def norm(A: Array, scale: Array) -> float:
     """Root mean square of scale * A, both of one shape."""
-    d = (A * scale).ravel()
-    return math.sqrt(d.dot(d) / d.size)
+    return _root_mean_square(A * scale)
+
+
+def _root_mean_square(A: Array) -> float:
+    a = A.ravel()
+    return math.sqrt(a.dot(a) / a.size)
 
 
 def excess(E: Array, Y: Array, peak: Array, rtol: float, atol: Array) -> float:

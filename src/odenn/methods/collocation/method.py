@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from odenn.calling import BANDED
 from odenn.device.choice import CPU_NAMES
 from odenn.methods.collocation import engine
 from odenn.methods.collocation.engine import Control, State, Store
@@ -254,7 +253,7 @@ def _is_newton_cheap(problem: IVP, explicit: Tables, implicit: Tables, overhead:
     """
     n = problem.n
     lower, upper = band(problem.initial_jacobian[-n:], problem.layout)
-    if n < BANDED or 2 * lower + upper >= n // 4:
+    if 2 * lower + upper >= n // 4:
         return False
     width = 2 * lower + upper + 1
     stages = n * width * (lower + 1) * (implicit.solver.eigenvalues.size + implicit.fine_solver.eigenvalues.size)
