@@ -87,10 +87,10 @@ def solve(
         )
     tolerance, absolute = _checked_tolerances(rtol, atol, problem.n)
     if method is None:
-        method = Collocation()
+        method = Collocation(compile=compile)
     elif not is_method(method):
         raise TypeError(f"`method` must be a method of odenn, such as odenn.Collocation(), got {method!r}")
-    if compile:
+    elif compile:
         if not isinstance(method, Collocation):
             raise ValueError(f"`compile=True` goes with Collocation(), not with {type(method).__name__}")
         method = replace(method, compile=True)
