@@ -8,6 +8,7 @@ from numpy.polynomial import legendre as npl
 
 from odenn.networks.features import Features
 from odenn.networks.legendre import Legendre, LegendreUnits, radau_nodes, tables
+from odenn.networks.windows import Windows
 
 
 def test_radau_nodes_are_those_of_the_literature() -> None:
@@ -80,3 +81,15 @@ def test_feature_network_reproduces_a_smooth_function(activation: str) -> None:
 def test_bad_options_are_named(make: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("units", [1, 2, 3, 6])
+@pytest.mark.parametrize("direction", [1.0, -1.0])
+def test_compiled_values_are_those_of_the_windows(units: int, direction: float) -> None:
+    rng = np.random.default_rng(units)
+    start = np.array([0.0, 0.5, 2.0]) if direction > 0 else np.array([0.5, 2.0, 3.0])
+    length = direction * np.array([0.5, 1.5, 1.0])
+    value, weights = rng.standard_normal((3, 2)), rng.standard_normal((3, 2, units))
+    t = np.concatenate((rng.uniform(0, 3, 50), np.linspace(0, 3, 1001), [0.5, 2.0]))
+    plain, compiled = (Windows(start, length, value, weights, LegendreUnits(units), flag) for flag in (False, True))
+    np.testing.assert_allclose(compiled.derivative(t), plain.derivative(t), rtol=1e-12, atol=1e-14)
