@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from os import PathLike
 from typing import Any
 
@@ -87,7 +87,7 @@ def solve(
         )
     tolerance, absolute = _checked_tolerances(rtol, atol, problem.n)
     if method is None:
-        method = Collocation(compile=compile)
+        method = _default(bool(compile))
     elif not is_method(method):
         raise TypeError(f"`method` must be a method of odenn, such as odenn.Collocation(), got {method!r}")
     elif compile:
@@ -99,6 +99,11 @@ def solve(
         run = partial(run, checkpoint=_checkpoint(method, checkpoint, checkpoint_seconds))
     outcome = run(problem, rtol=tolerance, atol=absolute, progress=progress)
     return Solution(problem=problem, outcome=outcome, rtol=tolerance)
+
+
+@lru_cache(maxsize=2)
+def _default(compile: bool) -> Collocation:  # noqa: A002
+    return Collocation(compile=compile)
 
 
 def _checkpoint(method: Method, path: str | PathLike[str], seconds: float) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from odenn.device.choice import CPU_NAMES
 from odenn.methods.collocation import engine
 from odenn.methods.collocation.engine import Control, State, Store
-from odenn.methods.collocation.kernels import band
+from odenn.methods.collocation.kernels import LARGE, band
 from odenn.methods.outcome import Outcome, Progress, Report, Stats
 from odenn.networks.features import Features
 from odenn.networks.legendre import Legendre, LegendreUnits
@@ -252,6 +252,8 @@ def _is_newton_cheap(problem: IVP, explicit: Tables, implicit: Tables, overhead:
     That is so for many equations that hang together by few diagonals, as the Jacobian at the start shows them.
     """
     n = problem.n
+    if n < LARGE:
+        return False
     lower, upper = band(problem.initial_jacobian[-n:], problem.layout)
     if 2 * lower + upper >= n // 4:
         return False
@@ -314,15 +316,22 @@ def _joined(legs: Sequence[_Leg]) -> tuple[Store, Array]:
     """
     stores, floors = [], []
     for leg in sorted(legs, key=lambda leg: leg.end):
-        store = Store(*(array[: leg.filled] for array in leg.store))
-        peaks = np.maximum.accumulate(np.abs(store.value))
-        floor = engine.EPS * np.sqrt(np.arange(1.0, leg.filled + 1.0))[:, np.newaxis] * peaks
-        backwards = leg.filled > 0 and store.length[0] < 0
-        stores.append(Store(*(array[::-1] for array in store)) if backwards else store)
-        floors.append(floor[::-1] if backwards else floor)
-    if len(stores) == 1:  # its arrays have room for more windows, which need not be kept
-        return Store(*(array.copy() for array in stores[0])), floors[0]
+        filled = leg.filled
+        floor = _random_sums(filled) * np.maximum.accumulate(np.abs(leg.store.value[:filled]))
+        order = slice(filled)
+        if filled and leg.store.length[0] < 0:  # backwards
+            order, floor = slice(filled - 1, None, -1), floor[::-1]
+        stores.append(Store(*[array[order].copy() for array in leg.store]))  # there was room for more windows
+        floors.append(floor)
+    if len(stores) == 1:
+        return stores[0], floors[0]
     return Store(*map(np.concatenate, zip(*stores, strict=True))), np.concatenate(floors)
+
+
+@lru_cache(maxsize=8)
+def _random_sums(count: int) -> Array:
+    """(count, 1): how large sums of 1, 2, ... rounding errors are if their signs are random."""
+    return engine.EPS * np.sqrt(np.arange(1.0, count + 1.0)).reshape(-1, 1)
 
 
 def _verdict(
