@@ -110,14 +110,18 @@ def test_any_direction_and_any_place_in_time(span: tuple[float, float], t0: floa
     assert solution.error([float(start)]).max() < 1e-15
 
 
-def test_a_jump_is_passed_and_its_error_counted() -> None:
-    problem = odenn.IVP(lambda t, y: [np.where(t < np.pi / 3, 1.0, -1.0)], y0=[1], span=(0, 2))
-    solution = odenn.solve(problem, rtol=1e-9)
+def test_a_jump_is_passed_and_its_error_counted_wherever_it_is() -> None:
     t = np.linspace(0, 2, 1001)
-    true = np.abs(solution(t)[0] - (1 + np.where(t < np.pi / 3, t, 2 * np.pi / 3 - t)))
-    assert solution.success
-    assert true.max() < 1e-9
-    assert 0.05 < true.max() / solution.error(t).max() < 2
+    ratios = []
+    for place in np.random.default_rng(3).uniform(0.2, 1.8, 40):
+        problem = odenn.IVP(lambda t, y, at=place: [np.where(t < at, 1.0, -1.0)], y0=[1], span=(0, 2))
+        solution = odenn.solve(problem, rtol=1e-9)
+        true = np.abs(solution(t)[0] - (1 + np.where(t < place, t, 2 * place - t)))
+        assert solution.success
+        assert true.max() < 1e-9
+        ratios.append(true.max() / solution.error(t).max())
+    assert max(ratios) < 2  # a jump lies at an unknown place between two nodes, at best in their middle
+    assert 0.2 < np.median(ratios) < 1
 
 
 @pytest.mark.parametrize("n", [1, 100])
@@ -192,7 +196,8 @@ def test_estimates_hold_where_chaos_amplifies_errors_a_billion_times() -> None:
         "x' = 10*(y - x), y' = x*(28 - z) - y, z' = x*y - 8/3*z; x(0)=1, y(0)=1, z(0)=1", span=(0, 25)
     )
     ratios = []
-    for rtol in np.logspace(-4, -7, 13):
+    # Below 1e-7 rounding, amplified as well, is as large as what the windows add, and either solution has its own.
+    for rtol in np.logspace(-4, -6.75, 23):
         solution = odenn.solve(problem, rtol=float(rtol))
         true, estimated = np.abs(solution(t) - reference).max(axis=1), solution.error(t).max(axis=1)
         assert not solution.success or (true <= rtol * np.abs(reference).max(axis=1)).all()

@@ -48,12 +48,17 @@ KERNELS = (
 )  # fmt: skip
 ENGINE = (
     "state_slopes", "sweep", "newton", "spread", "driven_scale", "start_slopes", "nearest_ratio", "shorter_place",
-    "sweep_seconds", "newton_seconds", "growth", "solve_window", "is_smooth", "reconsider", "record", "blur",
-    "advance", "march",
+    "sweep_seconds", "newton_seconds", "growth", "caution", "solve_window", "is_smooth", "reconsider", "record", "blur",
+    "advance", "stretch", "march",
 )  # fmt: skip
 ITERATIONS = {"sweep", "newton"}
-# A call that hands over a few arrays takes as long as a small product.
-INLINED = {"multiply_row", "multiply", "add_rows", "distance", "norm", "excess", "row_peaks", "spread"}
+# A call that hands over a few arrays takes as long as a small product, one that hands over all tables far longer.
+INLINED = {
+    "multiply_row", "multiply", "add_rows", "distance", "norm", "excess", "row_peaks", "spread", "record", "advance",
+    "blur", "is_smooth", "reconsider",
+}  # fmt: skip
+# Compiled as one function: LLVM takes half a minute for these, and again for every function that calls them.
+WHOLE = {"solve_window", "stretch", "march"}
 
 
 def _function_at(signature: Any) -> Any:
@@ -127,7 +132,7 @@ def enter(
     state.peak[:] = s.peak
     slopes[: s.slopes.size] = s.slopes.ravel()
     pace = (s.pace.stiff, s.pace.streak, s.pace.patience, s.pace.rate, s.pace.tries)
-    return reason, filled, s.t, s.h, s.slopes.shape[1], s.length, pace, s.worst
+    return reason, filled, s.t, s.h, s.slopes.shape[1], s.length, s.error, s.calm, pace, s.worst
 
 
 @lru_cache(maxsize=1)
@@ -152,8 +157,12 @@ def march() -> Callable[..., tuple[int, int, State]]:
         for name in names:
             source = _copy(getattr(module, name), namespace, module.__name__)
             fast = {"contract", "reassoc"} if module is loops else False  # sums may be vectorised; NaN stays NaN
-            inline = name in INLINED
-            namespace[name] = numba.njit(cache=True, error_model="numpy", fastmath=fast, forceinline=inline)(source)
+            options = {
+                "fastmath": fast,
+                "forceinline": name in INLINED,
+                "inline": "always" if name in WHOLE else "never",
+            }
+            namespace[name] = numba.njit(cache=True, error_model="numpy", **options)(source)
             if name in ITERATIONS:
                 around = {"iteration": namespace[name], "borrowed": borrowed}
                 namespace[name] = numba.njit(cache=True, error_model="numpy")(_copy(with_borrowed, around, __name__))
@@ -167,7 +176,7 @@ def march() -> Callable[..., tuple[int, int, State]]:
     ) -> tuple[int, int, State]:  # fmt: skip
         nonlocal entry
         room = np.empty(layout.n * max(explicit.nodes.size, implicit.nodes.size))
-        reason, filled, t, h, m, length, pace, worst = (entry or compiled)(
+        reason, filled, t, h, m, length, error, calm, pace, worst = (entry or compiled)(
             rhs.address, jacobian.address, p, end, explicit, implicit, layout, control, state, store, filled, counts,
             room,
         )  # fmt: skip
@@ -178,7 +187,7 @@ def march() -> Callable[..., tuple[int, int, State]]:
             entry = result.entry_point
         slopes = room[: layout.n * m].reshape(layout.n, m)
         z, second, rest, peak = state.z, state.second, state.rest, state.peak
-        return reason, filled, State(t, h, z, second, rest, peak, slopes, length, Pace(*pace), worst)
+        return reason, filled, State(t, h, z, second, rest, peak, slopes, length, error, calm, Pace(*pace), worst)
 
     return call
 

@@ -54,10 +54,11 @@ PATIENCE = 4  # windows of sweeps, smooth and yet slow, before Newton is tried
 TRIES = 8  # windows that Newton gets to show that it is faster
 SWEEP_ERROR = 0.1  # of the local tolerance is left to the iteration; the error measured at the fine nodes sees it
 NEWTON_ERROR = 0.02  # likewise; the next step is dear, but a stiff equation magnifies what is left
+CALM = 10  # windows after a failure in which a jump in the slopes is looked for
 MANY = 8  # states from which on array operations beat a loop in Python
 
-# Why `march` returned.
-DONE, FULL, TOO_SMALL, TOO_FAR = 0, 1, 2, 3
+# Why `march` or `stretch` returned.
+DONE, FULL, TOO_SMALL, TOO_FAR, SWITCH = 0, 1, 2, 3, -1
 # Places in `counts`.
 CALLS, POINTS, SWEEP, STEP, JACOBIANS, WINDOWS, REJECTED, STIFF_WINDOWS = 0, 1, 2, 3, 4, 5, 6, 7
 
@@ -99,6 +100,8 @@ class State(NamedTuple):
     peak: Array  # (N, 1) max |state| so far
     slopes: Array  # (n, m) of the previous window, for the first guess; (n, 0) if there is none
     length: float  # of the previous window
+    error: float  # its local error / local tolerance; 0 if there is none to go by
+    calm: int  # windows that were accepted since one failed
     pace: Pace
     worst: float  # largest estimate / contract so far
 
@@ -107,7 +110,7 @@ def begin(t: float, z: Array, h: float, n: int, stiff: bool) -> State:
     """State of a march that starts at t from the states z (N,) with a first window of length h, n components."""
     pace = Pace(stiff, 0, PATIENCE, 0.0, 0)
     rest, peak = np.zeros((2, z.size)), np.abs(z).reshape(-1, 1)
-    return State(t, h, z.copy(), z.copy(), rest, peak, np.empty((n, 0)), h, pace, 0.0)
+    return State(t, h, z.copy(), z.copy(), rest, peak, np.empty((n, 0)), h, 0.0, CALM, pace, 0.0)
 
 
 class Window(NamedTuple):
@@ -180,34 +183,43 @@ def sweep(
 
 def newton(
     F: Array, rhs: Rhs, p: Array, t: Array, za: Array, hK: Array, layout: Layout, inverses: Any,
-    solver: StageSolver, scale: Array, limit: float, floor: float, counts: NDArray[np.int64], Z: Array, room: Array,
-) -> tuple[int, bool]:  # fmt: skip
+    solver: StageSolver, scale: Array, limit: float, floor: float, rate: float, counts: NDArray[np.int64], Z: Array,
+    room: Array,
+) -> tuple[int, bool, float]:  # fmt: skip
     """Simplified Newton for F = f(t, Z(F)), in place, with the stage matrices already inverted; as `sweep`.
 
     The change is measured in the states that F drives, h K dF: a stiff component's slope is mostly rounding. Changes
-    below `floor` that no longer fall are rounding too, and good.
+    below `floor` that no longer fall are rounding too, and good. `rate` is the factor by which each change is smaller
+    than the one before, as known from the same window, inf where it is not; the largest that was seen is returned.
     """
     last = np.inf
-    used, good = NEWTON, False
+    used, good, seen = NEWTON, False, np.inf
+    assemble(F, za, hK, layout, Z)
     for k in range(NEWTON):
-        assemble(F, za, hK, layout, Z)
         rhs(t, Z, p, room)
         room -= F
         dF = solve_stages(inverses, solver, room)
         F += dF
-        change = norm(product(dF, hK), scale)
-        rate = change / last
-        if change <= limit or (k > 0 and rate < 1 and change * rate / (1 - rate) <= limit):
+        dZ = product(dF, hK)
+        change = norm(dZ, scale)
+        if k > 0:
+            rate = change / last
+            seen = rate if k == 1 else max(seen, rate)
+        if change <= limit or (rate < 1 and change * rate / (1 - rate) <= limit):
             used, good = k + 1, True
             break
         last = change
         if not (k == 0 or rate < 0.9):
             used = k + 1
             break
+        if F.shape[0] == Z.shape[0]:
+            Z += dZ
+        else:
+            assemble(F, za, hK, layout, Z)
     counts[CALLS] += used
     counts[POINTS] += used * t.size
     counts[STEP] += used
-    return used, good or last <= floor
+    return used, good or last <= floor, seen
 
 
 def spread(column: Array, m: int) -> Array:
@@ -278,6 +290,19 @@ def growth(error: float, order: float) -> float:
     return min(max((0.3 / max(error, 1e-30)) ** (1.0 / order), 0.25), 3.0)
 
 
+def caution(error: float, before: float, ratio: float, order: float) -> float:
+    """Factor for the next window's length, below 1 where windows become harder.
+
+    This one was `ratio` times as long as the one before. Had its error only followed h^order from there, it would have
+    come out smaller, and so will the next: a predictive controller expects the trend once more (Gustafsson, ACM TOMS 20
+    (1994) 496-517). At orders as high as here half of it does better.
+    """
+    if before == 0.0:
+        return 1.0
+    trend = ratio * (before / max(error, 1e-30)) ** (1.0 / order)
+    return min(max(math.sqrt(trend), 0.5), 1.0)
+
+
 def solve_window(
     rhs: Rhs, jacobian: Jacobian, p: Array, t: float, h: float, z: Array, second: Array, edge: Array, F: Array,
     J: Array, peak: Array, stiff: bool, tables: Tables, layout: Layout, control: Control, counts: NDArray[np.int64],
@@ -307,12 +332,12 @@ def solve_window(
         counts[JACOBIANS] += 1
         width = band(J, layout)
         inverses = stage_inverses(J, width, h, layout, tables.solver)
-        effort, good = newton(
-            F, rhs, p, node_t, za, hK, layout, inverses, tables.solver, node_scale, NEWTON_ERROR, floor, counts, Z,
-            room,
+        effort, good, rate = newton(
+            F, rhs, p, node_t, za, hK, layout, inverses, tables.solver, node_scale, NEWTON_ERROR, floor, np.inf, counts,
+            Z, room,
         )  # fmt: skip
     else:
-        width, inverses = (0, 0), no_stages()
+        width, inverses, rate = (0, 0), no_stages(), np.inf
         effort, good = sweep(F, rhs, p, node_t, za, hK, layout, node_scale, SWEEP_ERROR, floor, counts, Z, room)
     if not good:
         return Window(False, np.inf, effort, 0.0, by_slope, F, F, za, F, za)
@@ -344,9 +369,9 @@ def solve_window(
     drifted = excess(drift - fine_za, fine_za, peak, control.rtol, control.atol)
     limit = max((0.01 if stiff else 0.001) * error, floor / 16)
     if stiff:
-        extra, good = newton(
+        extra, good, _ = newton(
             fine_F, rhs, p, fine_t, drift, fine_hK, layout, inverses, tables.fine_solver, fine_scale, limit, floor,
-            counts, fine_Z, fine_room,
+            rate, counts, fine_Z, fine_room,
         )  # fmt: skip
         work = newton_seconds(effort, extra, stage_work(inverses), n, tables, control.overhead, control.rate)
     else:
@@ -406,18 +431,25 @@ def record(
     put_product(w.fine_S[:n] - product(w.S[:n], tables.slope_at_fine), tables.fine_weights, store.error_weights, k)
 
 
-def blur(w: Window, tables: Tables, h: float) -> Array:
+def blur(w: Window, edge: Array, tables: Tables, layout: Layout, h: float) -> Array:
     """(N,) what a jump in the slopes, somewhere between two nodes, leaves open; zero where the slopes are resolved.
 
     Between nodes a distance d apart the slope changes by D at an unknown place: the integral is off by h d D / 4
-    in the mean, at most twice that.
+    in the mean, at most twice that. Before the first node, where the slopes are `edge` (n, 1), nothing sees how far
+    the jump is from the start: h d D / 2 in the mean.
     Two solutions of different degree can agree by chance about such a window, so their difference does not count it.
     """
     N, m = w.S.shape
     out = np.zeros(N)
     c = np.abs(product(w.S, tables.weights))
+    start = product(w.S, tables.slope_at_start)
     for r in range(N):
-        if c[r, c.shape[1] // 2 :].sum() > 0.05 * c[r, 1:].sum():
+        source, some = layout.source[r], 0.05 * c[r, 1:].sum()
+        if source < layout.n:
+            jump = abs(start[r, 0] - edge[source, 0])
+            if jump > some:
+                out[r] = 0.5 * abs(h) * tables.nodes[0] * jump
+        if c[r, c.shape[1] // 2 :].sum() > some:
             for k in range(m - 1):
                 gap = tables.nodes[k + 1] - tables.nodes[k]
                 out[r] = max(out[r], 0.25 * abs(h) * gap * abs(w.S[r, k + 1] - w.S[r, k]))
@@ -444,9 +476,21 @@ def march(
     control: Control, state: State, store: Store, filled: int, counts: NDArray[np.int64],
 ) -> tuple[int, int, State]:  # fmt: skip
     """Solve window after window until `end`, a full store or a failure; (reason, windows filled, state)."""
-    t, h, z, second, rest, peak, slopes, length, pace, worst = state
+    reason = SWITCH
+    while reason == SWITCH:
+        tables = implicit if state.pace.stiff else explicit
+        reason, filled, state = stretch(rhs, jacobian, p, end, tables, layout, control, state, store, filled, counts)
+    return reason, filled, state
+
+
+def stretch(
+    rhs: Rhs, jacobian: Jacobian, p: Array, end: float, tables: Tables, layout: Layout, control: Control, state: State,
+    store: Store, filled: int, counts: NDArray[np.int64],
+) -> tuple[int, int, State]:  # fmt: skip
+    """`march` as long as the windows are solved by one method, whose tables these are."""
+    t, h, z, second, rest, peak, slopes, length, error, calm, pace, worst = state
     rest, pair = rest.copy(), np.empty_like(rest)
-    n = layout.n
+    n, m, stiff = layout.n, tables.nodes.size, pace.stiff
     direction = 1.0 if end >= t else -1.0
     J = np.empty((n, layout.source.size))
     empty = np.empty((n, 0))
@@ -459,6 +503,9 @@ def march(
         if remaining == 0.0:
             reason = DONE
             break
+        if pace.stiff != stiff:
+            reason, error = SWITCH, 0.0
+            break
         h = min(h, control.largest)
         if h >= 0.99 * remaining:
             h = remaining
@@ -470,8 +517,6 @@ def march(
         # The length that the rounded times really are apart: a shift of 1e-13 at every window would add up unseen.
         following = end if h == remaining else t + direction * h
         hs = following - t
-        tables = implicit if pace.stiff else explicit
-        m = tables.nodes.size
         known = slopes.shape[1] > 0
         edge = np.ascontiguousarray(slopes[:, -1:]) if known else start_slopes(rhs, p, t, z, n, 1, counts)
         if trial.shape[1] == m:
@@ -480,9 +525,7 @@ def march(
             F = product(slopes, tables.guess[nearest_ratio(h / length)])
         else:
             F = start_slopes(rhs, p, t, z, n, m, counts)
-        w = solve_window(
-            rhs, jacobian, p, t, hs, z, second, edge, F, J, peak, pace.stiff, tables, layout, control, counts
-        )
+        w = solve_window(rhs, jacobian, p, t, hs, z, second, edge, F, J, peak, stiff, tables, layout, control, counts)
         if not (w.good and w.error <= 1.0):
             counts[REJECTED] += 1
             failures += 1
@@ -503,16 +546,18 @@ def march(
         record(store, filled, t, hs, z, second, w, tables, n)
         filled += 1
         counts[WINDOWS] += 1
-        counts[STIFF_WINDOWS] += pace.stiff
+        counts[STIFF_WINDOWS] += stiff
         # On to the next.
         peak = row_peaks(w.Y, peak)
         pair[0], pair[1] = z, second
         advance(w, tables, hs, pair, rest)
         z, second = pair[0].copy(), pair[1].copy()
-        if failures > 0 and m >= SHARP and not pace.stiff:
-            second += np.where(second >= z, 1.0, -1.0) * blur(w, tables, h)
+        calm = 0 if failures > 0 else calm + 1
+        if calm < CALM and m >= SHARP and not stiff:
+            second += np.where(second >= z, 1.0, -1.0) * blur(w, edge, tables, layout, h)
         t = following
-        slopes, length, trial, failures = w.F, h, empty, 0
-        h *= min(growth(w.error, tables.order), (AIM_NEWTON if pace.stiff else AIM_SWEEPS) / w.effort)
+        careful = growth(w.error, tables.order) * caution(w.error, error, h / length, tables.order)
+        slopes, length, error, trial, failures = w.F, h, w.error, empty, 0
+        h *= min(careful, (AIM_NEWTON if stiff else AIM_SWEEPS) / w.effort)
         pace = reconsider(pace, w, length, J, tables, layout, control)
-    return reason, filled, State(t, h, z, second, rest, peak, slopes, length, pace, worst)
+    return reason, filled, State(t, h, z, second, rest, peak, slopes, length, error, calm, pace, worst)

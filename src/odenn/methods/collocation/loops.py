@@ -111,9 +111,10 @@ def excess(E: Array, Y: Array, peak: Array, rtol: float, atol: Array) -> float:
         bound = peak[i, 0]
         for k in range(E.shape[1]):
             bound = max(bound, abs(Y[i, k]))
-            ratio = abs(E[i, k]) / (atol[i, 0] + rtol * bound + LEAST)
-            if not ratio <= largest:
-                largest = np.inf if np.isnan(ratio) else ratio
+            tolerance = atol[i, 0] + rtol * bound + LEAST
+            if not abs(E[i, k]) < largest * tolerance:  # so that few are divided, which takes longest
+                ratio = abs(E[i, k]) / tolerance
+                largest = np.inf if np.isnan(ratio) else max(ratio, largest)
     return largest
 
 
