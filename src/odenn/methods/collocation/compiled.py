@@ -157,12 +157,11 @@ def march() -> Callable[..., tuple[int, int, State]]:
         for name in names:
             source = _copy(getattr(module, name), namespace, module.__name__)
             fast = {"contract", "reassoc"} if module is loops else False  # sums may be vectorised; NaN stays NaN
-            options = {
-                "fastmath": fast,
-                "forceinline": name in INLINED,
-                "inline": "always" if name in WHOLE else "never",
-            }
-            namespace[name] = numba.njit(cache=True, error_model="numpy", **options)(source)
+            whole = "always" if name in WHOLE else "never"
+            compiler = numba.njit(
+                cache=True, error_model="numpy", fastmath=fast, forceinline=name in INLINED, inline=whole
+            )
+            namespace[name] = compiler(source)
             if name in ITERATIONS:
                 around = {"iteration": namespace[name], "borrowed": borrowed}
                 namespace[name] = numba.njit(cache=True, error_model="numpy")(_copy(with_borrowed, around, __name__))
