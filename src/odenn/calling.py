@@ -22,6 +22,7 @@ Jacobian = Callable[[float, Array, Array, Array], None]
 
 
 BANDED = 16  # states from which on few diagonals are made use of
+GOLDEN = 0.6180339887498949  # multiples of it, without their whole parts, are spread evenly and never repeat
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def difference_jacobian(fill: Rhs, n: int) -> Jacobian:
         Z = np.repeat(z.reshape(-1, 1), groups + 2, axis=1)
         Z[column, 1 + column % groups] += step
         # Steps without pattern, so that an entry outside the band does not look like another inside.
-        uneven = step * (1.5 + np.sin(1.0 + column * column))
+        uneven = step * (1.0 + GOLDEN * column * column % 1.0)
         Z[:, -1] += uneven
         values = np.empty((n, groups + 2))
         fill(np.full(groups + 2, t), Z, p, values)

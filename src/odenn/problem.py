@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from odenn.calling import Checked, Jacobian, Rhs, difference_jacobian, positional, probe
+from odenn.calling import Checked, Jacobian, Rhs, bandwidths, difference_jacobian, positional, probe
 from odenn.layout import Layout, states_of
 
 if TYPE_CHECKING:
@@ -190,6 +190,11 @@ class IVP:
         """`jacobian` at the start."""
         with np.errstate(all="ignore"):
             return self.jacobian(self.t0 or 0.0, self.initial)
+
+    @cached_property
+    def initial_band(self) -> tuple[int, int]:
+        """Diagonals below and above the main one that hold all entries of `initial_jacobian` other than zero."""
+        return bandwidths(self.initial_jacobian)
 
     @cached_property
     def looks_linear(self) -> bool:

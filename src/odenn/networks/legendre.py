@@ -170,12 +170,13 @@ class Legendre:
         """Tables for a local relative tolerance.
 
         Where the Jacobian is constant, Newton's method converges at once on windows of any length, so that a higher
-        degree pays.
+        degree pays. Degrees for Newton's method are even: the eigenvalues of K are pairs then, and the single one of an
+        odd degree is as much work as a pair.
         """
         digits = -math.log10(rtol)
         if stiff:
-            chosen = min(round(digits + 3.5), 13) if constant else min(round(0.7 * digits + 2.6), 11)
-            m = self.stiff_degree or max(chosen, 4)
+            wanted = digits + 3.5 if constant else 0.7 * digits + 2.6
+            m = self.stiff_degree or min(max(2 * round(wanted / 2), 4), 12)
             return tables(m, m + 2, 4)
         m = self.degree or min(max(round(digits + 6), 10), 24)
         return tables(m, m + m // 2, 6)

@@ -23,7 +23,7 @@ from numba import types as nt
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from odenn.calling import BANDED, bandwidths
+from odenn.calling import BANDED, GOLDEN
 from odenn.layout import Layout
 from odenn.methods.collocation import engine, loops
 from odenn.methods.collocation.engine import Control, Pace, State, Store
@@ -251,8 +251,7 @@ def _diagonals(problem: IVP) -> tuple[int, int]:
     N = problem.initial.size
     if problem.n != N or N < BANDED:
         return 0, N
-    J = problem.jacobian(float(problem.t0 or 0.0), problem.initial)
-    return bandwidths(J) if np.isfinite(J).all() else (0, N)
+    return problem.initial_band if np.isfinite(problem.initial_jacobian).all() else (0, N)
 
 
 def _returned(function: Any, *types: Any) -> Any:
@@ -355,7 +354,8 @@ def _from_function(
                 for i in range(max(r - upper, 0), min(r + lower + 1, n)):
                     out[i, r] = (moved[i] - base[i]) / step[r]
         for r in range(n):
-            uneven[r] = step[r] * (1.5 + math.sin(1.0 + r * r))
+            part = GOLDEN * r * r
+            uneven[r] = step[r] * (1.0 + part - math.floor(part))
             shifted[r] = z[r] + uneven[r]
         value(t, shifted, moved)
         for i in range(n):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from odenn.device.choice import CPU_NAMES
 from odenn.methods.collocation import engine
 from odenn.methods.collocation.engine import Control, State, Store
-from odenn.methods.collocation.kernels import LARGE, band
+from odenn.methods.collocation.kernels import LARGE
 from odenn.methods.outcome import Outcome, Progress, Report, Stats
 from odenn.networks.features import Features
 from odenn.networks.legendre import Legendre, LegendreUnits
@@ -252,9 +252,9 @@ def _is_newton_cheap(problem: IVP, explicit: Tables, implicit: Tables, overhead:
     That is so for many equations that hang together by few diagonals, as the Jacobian at the start shows them.
     """
     n = problem.n
-    if n < LARGE:
+    if n < LARGE or n < problem.initial.size:
         return False
-    lower, upper = band(problem.initial_jacobian[-n:], problem.layout)
+    lower, upper = problem.initial_band
     if 2 * lower + upper >= n // 4:
         return False
     width = 2 * lower + upper + 1
