@@ -252,20 +252,22 @@ def solve_stages(stages: Stages, solver: StageSolver, R: Array) -> Array:
 def solve_banded(stages: Stages, X: ComplexArray) -> None:
     """Solve in place, X (n, q), with the factors that `eliminate` left."""
     bands, pivots, lower, upper, _ = stages
-    n, q, _ = bands.shape
+    n, q, width = bands.shape
+    exchanged = upper > width - 2 * lower - 1
     for k in range(n):
+        if exchanged:
+            for e in range(q):
+                p = pivots[k, e]
+                X[k, e], X[p, e] = X[p, e], X[k, e]
         below = min(k + lower + 1, n)
         for e in range(q):
-            p = pivots[k, e]
-            x = X[p, e]
-            X[p, e] = X[k, e]
-            X[k, e] = x
+            x = X[k, e]
             for i in range(k + 1, below):
-                X[i, e] -= bands[i, e, k - i + lower] * x
+                X[i, e] -= bands[i, e, np.uintp(k - i + lower)] * x  # unsigned, as above
     for k in range(n - 1, -1, -1):
         right = min(upper, n - 1 - k)
         for e in range(q):
             total = X[k, e]
-            for c in range(1, right + 1):
-                total -= bands[k, e, lower + c] * X[k + c, e]
+            for c in range(right, 0, -1):  # the nearest, which was finished last, is waited for last
+                total -= bands[k, e, np.uintp(lower + c)] * X[np.uintp(k + c), e]
             X[k, e] = total * bands[k, e, lower]
