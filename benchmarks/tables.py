@@ -167,6 +167,23 @@ def diffrax() -> str:
     return table(head, rows)
 
 
+def diffrax_ratios() -> str:
+    """Geometric means of the time of diffrax's fastest solver over that of compiled odenn, at several errors."""
+    theirs, cells = ladders("diffrax"), ["not stiff and stiff"]
+    for error in ERRORS:
+        found: list[float] = []
+        for name, by in ladders("ivp").items():
+            mine = time_at(by.get("odenn compiled", []), error)
+            other = min(time_at(rows, error) for rows in theirs[name].values())
+            if NEVER not in (mine, other):
+                found.append(other / mine)
+        ahead = sum(ratio > 1.0 for ratio in found)
+        cells.append(f"{geometric_mean(found):.2f} (ahead on {ahead} of {len(found)})")
+    return table(
+        ["time of the fastest of diffrax / time of odenn", *(f"at {short(error)}" for error in ERRORS)], [cells]
+    )
+
+
 def training() -> str:
     """The training methods at their defaults: median and worst over the seeds."""
     groups: defaultdict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
@@ -215,6 +232,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fastest": fastest,
     "ratios": ratios,
     "diffrax": diffrax,
+    "diffrax-ratios": diffrax_ratios,
     "training": training,
     "peers": peers,
     "web": web,
