@@ -74,6 +74,16 @@ def test_second_order_is_kept_and_reduces_on_request() -> None:
     assert odenn.IVP(lambda t, y, dy: [-y[0]], y0=[1, 2], span=(0, 1), order=2).n == 1
 
 
+def test_whole_numbers_of_numpy_are_whole_numbers() -> None:
+    two = np.int64(2)
+    problem = odenn.IVP(lambda t, y, dy: [-y[0]], y0=[0, 1], span=(0, 1), order=two)  # pyright: ignore[reportArgumentType]
+    assert problem.orders == (2,)
+    assert type(problem.order) is int
+    solution = odenn.solve(problem)
+    np.testing.assert_allclose(solution.derivative(0.5, two), -np.sin(0.5), atol=1e-6)  # pyright: ignore[reportArgumentType]
+    assert solution.verify(points=two).t.size == 2  # pyright: ignore[reportArgumentType]
+
+
 def test_text_brings_its_initial_point() -> None:
     problem = odenn.parse("y' = -y; y(2) = 1", span=(0, 10))
     assert problem.t0 == 2.0

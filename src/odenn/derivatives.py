@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,7 +50,7 @@ def derivative(function: Function | Tensor, t: Tensor | None = None, order: int 
     >>> derivative(torch.exp)(t.detach())
     tensor([1.0000, 1.6487, 2.7183], dtype=torch.float64)
     """
-    if not (isinstance(order, int) and order >= 0):
+    if not (isinstance(order, int | np.integer) and order >= 0):
         raise ValueError(f"`order` must be a whole number, 0 or more, got {order!r}")
     if t is None:
         if not callable(function):

@@ -131,6 +131,7 @@ class IVP:
         put("t0", _checked_t0(self.t0, span))
         initial, orders = _checked_initial(self.y0, self.order)
         put("initial", initial)
+        put("order", int(self.order))
         put("orders", orders)
         put("layout", Layout.of(orders))
         put("parameters", np.empty(0))
@@ -429,7 +430,7 @@ def _real(values: Any, name: str) -> Array:
 
 
 def _checked_initial(y0: Any, order: Any) -> tuple[Array, tuple[int, ...]]:
-    if not (isinstance(order, int) and 1 <= order <= 10):
+    if not (isinstance(order, int | np.integer) and 1 <= order <= 10):
         raise ValueError(f"`order` must be a whole number from 1 to 10, got {order!r}")
     if y0 is None:
         raise ValueError("`y0` is missing: give the initial values, shape (n,), or (order, n) for order above 1")
@@ -441,7 +442,7 @@ def _checked_initial(y0: Any, order: Any) -> tuple[Array, tuple[int, ...]]:
     if values.ndim != 2 or values.shape[0] != order or not values.size:
         wanted = "(n,)" if order == 1 else f"({order}, n): values, then derivatives"
         raise ValueError(f"`y0` has shape {np.shape(y0)}, but order {order} takes shape {wanted}")
-    return values.reshape(-1), (order,) * values.shape[1]
+    return values.reshape(-1), (int(order),) * values.shape[1]
 
 
 def _checked_states(values: Any, orders: tuple[int, ...]) -> Array:

@@ -134,7 +134,7 @@ class Solution:
 
     def derivative(self, t: ArrayLike, order: int = 1) -> Array:
         """Derivative of the network, exact, (n,) + t.shape; for torch differentiate `solution(t)` or `network`."""
-        if not (isinstance(order, int) and order >= 0):
+        if not (isinstance(order, int | np.integer) and order >= 0):
             raise ValueError(f"`order` must be a whole number, 0 or more, got {order!r}")
         return self._evaluate(t, lambda times: self.outcome.windows.derivative(times, order))
 

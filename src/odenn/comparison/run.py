@@ -88,7 +88,7 @@ def compare(
     """
     if not isinstance(problem, IVP):  # pyright: ignore[reportUnnecessaryIsInstance] - not everybody checks types
         raise TypeError(f"`problem` must be an odenn.IVP, got {type(problem).__name__}")
-    if not (isinstance(points, int) and points >= 2):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not (isinstance(points, int | np.integer) and points >= 2):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"`points` must be a whole number, 2 or more, got {points!r}")
     if seconds is not None and not seconds > 0:
         raise ValueError(f"`seconds` must be positive or None, got {seconds!r}")

@@ -48,7 +48,7 @@ def plot_solution(solution: Solution, points: int = 1000) -> Figure:
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['y', 'estimated error', "y'"]
     """
-    if not (isinstance(points, int) and points >= 2):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not (isinstance(points, int | np.integer) and points >= 2):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"`points` must be a whole number, 2 or more, got {points!r}")
     if not solution.outcome.windows.start.size:
         raise ValueError(f"nothing was solved that could be drawn: {solution.message}")

@@ -51,7 +51,7 @@ def verify(solution: Solution, *, points: int = 201, seconds: float = 10.0) -> V
             "this solution was loaded without its equations (a Python function is not stored), so there is nothing to "
             "verify it with: verify before saving, or give the equations as text"
         )
-    if not (isinstance(points, int) and points >= 2):  # pyright: ignore[reportUnnecessaryIsInstance] - 201.0 is a mistake
+    if not (isinstance(points, int | np.integer) and points >= 2):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"`points` must be a whole number, 2 or more, got {points!r}")
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"`seconds` must be a positive number, got {seconds!r}")
