@@ -86,6 +86,8 @@ def solve(
             "odenn.IVP(f, y0=..., span=...) or odenn.parse(text, span=...)"
         )
     tolerance, absolute = _checked_tolerances(rtol, atol, problem.n)
+    if not isinstance(compile, bool | np.bool_):  # pyright: ignore[reportUnnecessaryIsInstance] - text is true as well
+        raise TypeError(f"`compile` must be True or False, got {compile!r}")
     if method is None:
         method = _default(bool(compile))
     elif not is_method(method):

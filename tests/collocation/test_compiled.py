@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import odenn
+from odenn.methods.collocation import compiled
 
 SETTINGS = {"k": 2.0}
 RATES = [1.0, 2.0]
@@ -112,3 +113,30 @@ def test_a_function_that_is_called_can_be_replaced() -> None:
     assert odenn.solve(problem, compile=True)(1.0)[0] == pytest.approx(math.exp(-1))
     rate = rates[1]
     assert odenn.solve(problem, compile=True)(1.0)[0] == pytest.approx(math.exp(-2))
+
+
+def test_other_parameter_values_need_no_new_code() -> None:
+    def f(t: float, y: Any, p: Any) -> Any:
+        return [-p.rate * y[0] * p.times]
+
+    def problem(rate: float, times: int = 2) -> odenn.IVP:
+        return odenn.IVP(f, y0=[1.0], span=(0, 1), params={"rate": rate, "times": times})
+
+    for rate in (1.0, 2.5):
+        solution = odenn.solve(problem(rate), rtol=1e-8, compile=True)
+        assert abs(solution(1.0)[0] - np.exp(-2 * rate)) < 1e-8
+    first, other = (compiled.functions(problem(rate)) for rate in (1.0, 2.5))
+    assert first is other
+    # Whole numbers may be lengths and indices, so they stay what they are.
+    assert compiled.functions(problem(1.0, times=3)) is not first
+    assert abs(odenn.solve(problem(1.0, times=3), compile=True)(1.0)[0] - np.exp(-3)) < 1e-6
+
+
+rate = 5.0
+
+
+def test_a_variable_of_the_name_of_a_parameter_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = odenn.IVP(lambda t, y, p: [-p.rate * y[0]], y0=[1.0], span=(0, 1), params={"rate": 1.0})
+    before = compiled.functions(problem)
+    monkeypatch.setitem(globals(), "rate", 6.0)
+    assert compiled.functions(problem) is before

@@ -6,6 +6,7 @@ serves every problem from then on; only the right-hand side itself is compiled a
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import inspect
 import math
@@ -23,7 +24,7 @@ from numba import types as nt
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from odenn.calling import BANDED, GOLDEN
+from odenn.calling import BANDED, GOLDEN, parameters_of
 from odenn.layout import Layout
 from odenn.methods.collocation import engine, loops
 from odenn.methods.collocation.engine import Control, Pace, State, Store
@@ -201,7 +202,9 @@ def functions(problem: IVP) -> tuple[Any, Any]:
     """
     if problem.system is not None:
         return _from_system(problem.system)
-    f, params = problem.f, tuple((problem.params or {}).items())
+    f = problem.f
+    # Numbers are handed over in every call, so that other ones need no other code; what else there is, is part of it.
+    params = tuple((name, None if isinstance(v, float) else v) for name, v in (problem.params or {}).items())
     if problem.order > 2:
         raise ValueError("compile=True takes functions of order 1 and 2; give higher orders as text")
     if not (inspect.isfunction(f) or hasattr(f, "py_func")):
@@ -217,9 +220,16 @@ def functions(problem: IVP) -> tuple[Any, Any]:
         raise ValueError(
             f"`f` ({code.co_qualname}, line {code.co_firstlineno} of {Path(code.co_filename).name}) cannot be compiled "
             f"by Numba, which says: {_reason(error)}. Write it for one time, with plain arithmetic, math or NumPy "
-            "functions, returning a tuple, list or array of floats; or give the equations as text; or leave out "
-            "compile=True"
+            "functions, returning a tuple, list or array of floats (a branch as `a if t < 1 else b`); or give the "
+            "equations as text; or leave out compile=True"
         ) from error
+
+
+def parameters(problem: IVP) -> Array:
+    """The array that the problem's C functions take as p."""
+    if problem.system is not None:
+        return problem.parameters
+    return np.array([v for v in (problem.params or {}).values() if isinstance(v, float)])
 
 
 def _reason(error: Exception) -> str:
@@ -269,9 +279,16 @@ def _captured(f: Callable[..., Any], seen: set[int]) -> tuple[Any, ...]:
     if id(function) in seen:  # functions can call each other in circles
         return (function.__code__,)
     seen.add(id(function))
-    variables = inspect.getclosurevars(function)
-    found = sorted({**variables.nonlocals, **variables.globals}.items())
+    around = {name: function.__globals__[name] for name in _global_names(function.__code__) & set(function.__globals__)}
+    found = sorted({**inspect.getclosurevars(function).nonlocals, **around}.items())
     return function.__code__, _key(function.__defaults__, seen), *((name, _key(value, seen)) for name, value in found)
+
+
+@lru_cache(maxsize=256)
+def _global_names(code: types.CodeType) -> frozenset[str]:
+    """Of global variables only: a parameter read as `p.a` has nothing to do with a variable `a`."""
+    names = frozenset(step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL")
+    return names.union(*(_global_names(inner) for inner in code.co_consts if isinstance(inner, types.CodeType)))
 
 
 def _key(value: Any, seen: set[int]) -> Any:
@@ -289,59 +306,75 @@ def _key(value: Any, seen: set[int]) -> Any:
     return _captured(value, seen) if own else id(value)
 
 
+def _named(params: tuple[tuple[str, Any], ...]) -> Any:
+    """Compiled p -> the object in which a right-hand side finds `p.name`; a value of None stands for the next of p."""
+    names = [name for name, _ in params]
+    namespace: dict[str, Any] = {"Parameters": type(parameters_of(dict.fromkeys(names, 0.0)))}
+    arguments: list[str] = []
+    place = 0
+    for i, (_, value) in enumerate(params):
+        if value is None:
+            arguments.append(f"p[{place}]")
+            place += 1
+        else:
+            arguments.append(f"value_{i}")
+            namespace[f"value_{i}"] = value
+    # The source consists of these words alone; no text of the user's is in it.
+    exec(f"def named(p): return Parameters({', '.join(arguments)})", namespace)
+    return numba.njit(error_model="numpy")(namespace["named"])
+
+
 @lru_cache(maxsize=256)
 def _from_function(
-    f: Callable[..., Any], n: int, order: int, params: tuple[tuple[str, float], ...], captured: tuple[Any, ...],
+    f: Callable[..., Any], n: int, order: int, params: tuple[tuple[str, Any], ...], captured: tuple[Any, ...],
     vectorized: bool, diagonals: tuple[int, int],
 ) -> tuple[Any, Any]:  # fmt: skip
     """Wrap f(t, y[, dy][, p]) as C functions; the Jacobian by forward differences.
 
     It is called at one point with y (n,); if it makes arrays of many components, at many points with y (n, k).
     """
-    from odenn.calling import parameters_of
-
     lower, upper = diagonals
 
     inner = f if hasattr(f, "py_func") else numba.njit(error_model="numpy")(f)
-    extra = parameters_of(dict(params))
+    named = _named(params)
     N = n * order
 
     if params and order == 1:
 
-        def call(t: float, z: Any) -> Any:
-            return inner(t, z, extra)
+        def call(t: float, z: Any, p: Any) -> Any:
+            return inner(t, z, named(p))
     elif order == 1:
 
-        def call(t: float, z: Any) -> Any:
+        def call(t: float, z: Any, p: Any) -> Any:
             return inner(t, z)
     elif params:
 
-        def call(t: float, z: Any) -> Any:
-            return inner(t, z[:n], z[n:], extra)
+        def call(t: float, z: Any, p: Any) -> Any:
+            return inner(t, z[:n], z[n:], named(p))
     else:
 
-        def call(t: float, z: Any) -> Any:
+        def call(t: float, z: Any, p: Any) -> Any:
             return inner(t, z[:n], z[n:])
 
     point = numba.njit(error_model="numpy")(call)
 
     @numba.njit(error_model="numpy")
-    def value(t: float, z: Any, out: Any) -> None:
-        row = point(t, z)
+    def value(t: float, z: Any, p: Any, out: Any) -> None:
+        row = point(t, z, p)
         for i in range(n):
             out[i] = row[i]
 
     def one_by_one(t: Any, Z: Any, p: Any, out: Any) -> None:
         column = np.empty(n)
         for k in range(t.size):
-            value(t[k], Z[:, k].copy(), column)
+            value(t[k], Z[:, k].copy(), p, column)
             out[:, k] = column
 
     def together(t: Any, Z: Any, p: Any, out: Any) -> None:
-        out[:] = point(t, Z)
+        out[:] = point(t, Z, p)
 
     @numba.njit(error_model="numpy")
-    def in_groups(t: float, z: Any, step: Any, out: Any, base: Any, moved: Any) -> bool:
+    def in_groups(t: float, z: Any, p: Any, step: Any, out: Any, base: Any, moved: Any) -> bool:
         # As `calling.difference_jacobian` does it.
         shifted, uneven = z.copy(), np.empty(n)
         out[:] = 0.0
@@ -349,7 +382,7 @@ def _from_function(
             shifted[:] = z
             for r in range(group, n, lower + upper + 1):
                 shifted[r] = z[r] + step[r]
-            value(t, shifted, moved)
+            value(t, shifted, p, moved)
             for r in range(group, n, lower + upper + 1):
                 for i in range(max(r - upper, 0), min(r + lower + 1, n)):
                     out[i, r] = (moved[i] - base[i]) / step[r]
@@ -357,7 +390,7 @@ def _from_function(
             part = GOLDEN * r * r
             uneven[r] = step[r] * (1.0 + part - math.floor(part))
             shifted[r] = z[r] + uneven[r]
-        value(t, shifted, moved)
+        value(t, shifted, p, moved)
         for i in range(n):
             expected, size = 0.0, 0.0
             for r in range(max(i - lower, 0), min(i + upper + 1, n)):
@@ -369,20 +402,20 @@ def _from_function(
 
     def jacobian(t: float, z: Any, p: Any, out: Any) -> None:
         base, moved, shifted, step = np.empty(n), np.empty(n), z.copy(), np.empty(N)
-        value(t, z, base)
+        value(t, z, p, base)
         largest = np.abs(z).max()
         if largest == 0.0:
             largest = 1.0
         for r in range(N):
             step[r] = (z[r] + 1.5e-8 * max(abs(z[r]), 1e-6 * largest)) - z[r]
-        if lower + upper < N // 4 and in_groups(t, z, step, out, base, moved):
+        if lower + upper < N // 4 and in_groups(t, z, p, step, out, base, moved):
             return
         for r in range(N):
             shifted[r] = z[r] + step[r]
-            value(t, shifted, moved)
+            value(t, shifted, p, moved)
             out[:, r] = (moved - base) / step[r]
             shifted[r] = z[r]
 
-    whole = vectorized and n > loops.FEW and isinstance(_returned(point, VECTOR, MATRIX), nt.Array)
+    whole = vectorized and n > loops.FEW and isinstance(_returned(point, VECTOR, MATRIX, VECTOR), nt.Array)
     rhs = together if whole else one_by_one
     return numba.cfunc(RHS, error_model="numpy")(rhs), numba.cfunc(JACOBIAN, error_model="numpy")(jacobian)

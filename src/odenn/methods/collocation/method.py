@@ -168,7 +168,7 @@ def _compiled(problem: IVP) -> _Machine:
     from odenn.methods.collocation import compiled
 
     rhs, jacobian = compiled.functions(problem)
-    return _Machine(compiled.march(), rhs, jacobian, problem.parameters, COMPILED_CHUNK)
+    return _Machine(compiled.march(), rhs, jacobian, compiled.parameters(problem), COMPILED_CHUNK)
 
 
 def _empty_store(capacity: int, n: int, r: int, M: int) -> Store:
