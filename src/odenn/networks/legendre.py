@@ -177,7 +177,7 @@ class Legendre:
         if stiff:
             wanted = digits + 3.5 if constant else 0.7 * digits + 2.6
             m = self.stiff_degree or min(max(2 * round(wanted / 2), 4), 12)
-            return tables(m, m + 2, 7)
+            return tables(m, m + 2, 6)
         m = self.degree or min(max(round(digits + 6), 10), 24)
         return tables(m, m + m // 2, 6)
 
