@@ -128,7 +128,8 @@ def readme() -> str:
         by = times[name]
         least = by[best[name]]
         fastest = f"{milliseconds(least)} ({best[name]})" if least < NEVER else "not reached"
-        rows.append([title(name), milliseconds(by["odenn"]), fastest, milliseconds(by["Radau"]) or "not reached"])
+        own, radau = (milliseconds(by[solver]) or "not reached" for solver in ("odenn", "Radau"))
+        rows.append([title(name), own, fastest, radau])
     for stiff in (False, True):
         names = [name for name, by in times.items() if zoo.get(name).stiff == stiff and by[best[name]] < NEVER]
         means = [
